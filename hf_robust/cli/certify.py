@@ -34,9 +34,6 @@ _REPLACED_FLAGS = (
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add flags of the model and data, the table, the vote, and the attacks to compare the certificates with."""
-    from transformers import HfArgumentParser
-
-    from hf_robust.attacks import AttackArguments
     from hf_robust.certify import BOUNDS, RULES, CertifySettings
 
     add_checkpoint_flags(parser, data_needed=True)
@@ -82,8 +79,15 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     vote.add_argument(
         "--seed", type=int, default=0, help="Seed for the choice of texts and for the draws. Default: 0."
     )
-    attacks = parser.add_argument_group("attacks")
-    attacks.add_argument(
+    _add_attack_flags(parser.add_argument_group("attacks"))
+
+
+def _add_attack_flags(group: argparse._ArgumentGroup) -> None:
+    from transformers import HfArgumentParser
+
+    from hf_robust.attacks import AttackArguments
+
+    group.add_argument(
         "--attack_votes",
         type=int,
         default=ATTACK_VOTES,
@@ -92,7 +96,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     for action in HfArgumentParser(AttackArguments, add_help=False)._actions:
         if action.dest not in _REPLACED_FLAGS:
-            attacks._add_action(action)
+            group._add_action(action)
 
 
 def run(options: argparse.Namespace) -> str:

@@ -8,6 +8,9 @@ from pathlib import Path
 from hf_robust.cli.flags import shorten_usage
 
 
+_SOURCES = "wordnet, builtin, a JSON table or a file of word vectors."
+
+
 def add_flags(parser: argparse.ArgumentParser) -> None:
     from hf_robust.cli.lexicon_preview import add_flags as add_preview_flags
 
@@ -21,8 +24,23 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     build, lookup, split, preview = (
         tasks.add_parser(name, help=text, description=text) for name, text in helps.items()
     )
-    source = "wordnet, builtin, a JSON table or a file of word vectors."
-    build.add_argument("source", metavar="SOURCE", help=f"Lexicon to read: {source}")
+    _add_build_flags(build)
+    lookup.add_argument("words", nargs="+", metavar="WORD", help="Words to look up.")
+    lookup.add_argument("--lexicon", default="wordnet", help=f"Lexicon to read: {_SOURCES} Default: wordnet.")
+    _add_split_flags(split)
+    add_preview_flags(preview)
+    for task in (build, lookup, split, preview):
+        task.add_argument(
+            "--relation",
+            choices=("synonym", "antonym"),
+            default="synonym",
+            help="Relation of the substitutes to their words. Default: synonym.",
+        )
+        shorten_usage(task)
+
+
+def _add_build_flags(build: argparse.ArgumentParser) -> None:
+    build.add_argument("source", metavar="SOURCE", help=f"Lexicon to read: {_SOURCES}")
     build.add_argument(
         "--output", type=Path, required=True, metavar="FILE", help="Table to write, a .json or .json.gz file."
     )
@@ -41,9 +59,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         default=0.7,
         help="Minimum cosine similarity of neighbours, for word vectors. Default: 0.7.",
     )
-    lookup.add_argument("words", nargs="+", metavar="WORD", help="Words to look up.")
-    lookup.add_argument("--lexicon", default="wordnet", help=f"Lexicon to read: {source} Default: wordnet.")
-    split.add_argument("source", metavar="SOURCE", help=f"Lexicon to split: {source}")
+
+
+def _add_split_flags(split: argparse.ArgumentParser) -> None:
+    split.add_argument("source", metavar="SOURCE", help=f"Lexicon to split: {_SOURCES}")
     split.add_argument(
         "--output_dir", type=Path, required=True, metavar="DIR", help="Folder for train.json and held_out.json."
     )
@@ -58,15 +77,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="What the two tables do not share: a pair of word and substitute (substitutes), or a word in any role "
         "(words), which drops the pairs between the two. Default: substitutes.",
     )
-    add_preview_flags(preview)
-    for task in (build, lookup, split, preview):
-        task.add_argument(
-            "--relation",
-            choices=("synonym", "antonym"),
-            default="synonym",
-            help="Relation of the substitutes to their words. Default: synonym.",
-        )
-        shorten_usage(task)
 
 
 def run(options: argparse.Namespace) -> str:
