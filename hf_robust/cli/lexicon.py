@@ -7,7 +7,6 @@ from pathlib import Path
 
 from hf_robust.cli.flags import shorten_usage
 
-
 _SOURCES = "wordnet, builtin, a JSON table or a file of word vectors."
 
 
