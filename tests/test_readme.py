@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
+import json
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -133,3 +136,11 @@ def test_python_example_runs(page: str, tmp_path: Path, monkeypatch: pytest.Monk
     names: dict[str, Any] = {"model": build_model(), "tokenizer": build_tokenizer(), "rows": review_rows(8)}
     exec(compile(code, page, "exec"), names)
     assert names["trainer"].state.epoch == 3.0
+
+
+def test_the_notebook_imports_what_exists() -> None:
+    cells = json.loads((ROOT / "examples" / "quickstart.ipynb").read_text(encoding="utf-8"))["cells"]
+    code = "".join("".join(cell["source"]) + "\n" for cell in cells if cell["cell_type"] == "code")
+    imports = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom)]
+    names = [(node.module, name.name) for node in imports for name in node.names if (node.module or "")[:2] == "hf"]
+    assert len(names) > 5 and [pair for pair in names if not hasattr(import_module(str(pair[0])), pair[1])] == []
