@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification, set_seed
 
@@ -69,7 +70,7 @@ class AnyChange(Misclassify):
     """Reached by every changed text, so that an attack on any weights makes a view of each text."""
 
     def reached(self, predictions: Any) -> Any:
-        return predictions.is_predicted == predictions.is_predicted
+        return np.ones(len(predictions.is_predicted), dtype=bool)
 
 
 @cache
