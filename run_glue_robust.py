@@ -146,7 +146,7 @@ def set_up_logging(training_args: Any) -> None:
 
 def load(args: Arguments, config: Any, labels: Labels, corpus: Corpus) -> tuple[Any, Any]:
     words = load_words(args.model, args.data, args.attack.word_vectors, corpus)  # [hf_robust] new lstm or cnn
-    tokenizer = load_tokenizer(args.model, config, words)
+    tokenizer = load_tokenizer(args.model, words)
     model = load_model(args.model, config, labels, tokenizer, words)
     if args.training.do_train:
         check_saves(model, args.training.output_dir, args.training.push_to_hub)  # [hf_robust]

@@ -253,11 +253,13 @@ class _Evaluations:
 
     def _measure(self, output: EvalLoopOutput) -> None:
         parts = []
-        for measurement in self.measurements:
-            if measurement.is_due():
-                with saved_on_failure(self.trainer), preserved_random_state():
-                    part = measurement._measure(output)
-                parts += [] if part is None else [part]
+        due = [measurement for measurement in self.measurements if measurement.is_due()]
+        if due:
+            save_last_weights(self.trainer)
+        for measurement in due:
+            with saved_on_failure(self.trainer), preserved_random_state():
+                part = measurement._measure(output)
+            parts += [] if part is None else [part]
         if parts and self.trainer.is_world_process_zero():
             with saved_on_failure(self.trainer):
                 self._write(parts, output)
@@ -291,6 +293,16 @@ class _Evaluations:
             mark = guessing_of_evaluation(output, line["accuracy"], num_labels, predictions).mark
             summary = [f"epoch {epoch:g}/{trainer.args.num_train_epochs:g}", f"accuracy {100 * line['accuracy']:.1f}"]
             tqdm.write("  ".join([*summary, *([f"({mark})"] if mark else []), *(part.summary for part in new)]))
+
+
+def save_last_weights(trainer: Trainer) -> None:
+    """Save the model in its output folder if no training step follows, since the Trainer saves only after measuring.
+
+    A process that is killed during the last measurement then leaves the trained model.
+    """
+    if trainer.is_in_train and trainer.state.global_step >= trainer.state.max_steps:
+        with preserved_random_state():
+            trainer.save_model(_internal_call=True)
 
 
 @contextmanager

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from every_classifier import full_batch, tiny_config
 from transformers import AutoModel, AutoModelForMaskedLM, set_seed
 
+from benchmarks.architectures.configs import full_batch, tiny_config
 from hf_robust.data.arguments import ModelArguments
 from hf_robust.data.labels import named_labels
 from hf_robust.wiring.checkpoints import load_config, load_model

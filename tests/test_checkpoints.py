@@ -4,7 +4,6 @@ import pytest
 import torch
 from headless import adapted, save_headless
 from tiny import build_model, build_tokenizer, review_rows
-from transformers import AutoConfig
 
 from hf_robust.data.arguments import NEW_MODELS, DataTrainingArguments, ModelArguments
 from hf_robust.data.labels import named_labels
@@ -38,13 +37,14 @@ def test_a_tokenizer_without_padding_token(end, model_folder, tmp_path, caplog):
     tokenizer.pad_token, tokenizer.eos_token = None, end
     tokenizer.save_pretrained(tmp_path)
     args = arguments(model_folder(), tokenizer_name=str(tmp_path))
-    config = AutoConfig.from_pretrained(model_folder())
     if end is None:
         with pytest.raises(ValueError, match="has no padding token: add one"):
-            load_tokenizer(args, config)
+            load_tokenizer(args)
         return
-    assert load_tokenizer(args, config).pad_token == end
-    assert config.pad_token_id == 3 and "has no padding token, so '[SEP]' is used" in caplog.text
+    tokenizer = load_tokenizer(args)
+    assert tokenizer.pad_token == end and "has no padding token, so '[SEP]' is used" in caplog.text
+    model = load_model(args, load_config(args), named_labels(("no", "yes")), tokenizer)
+    assert model.config.pad_token_id == 3
 
 
 def test_lora_without_peft_is_one_sentence(model_folder, monkeypatch):
@@ -108,7 +108,7 @@ def test_adapters_of_random_weights_are_refused(name):
     corpus = Corpus("reviews", {"train": review_rows(8)})
     words = load_words(args, DataTrainingArguments(train_file="x.json"), None, corpus)
     config = load_config(args)
-    tokenizer = load_tokenizer(args, config, words)
+    tokenizer = load_tokenizer(args, words)
     with pytest.raises(
         ValueError, match=f"--lora_rank saves adapters without .*, and {name} starts from random weights"
     ):

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from tiny import AnyChange, build_model, build_trainer, dense_synonyms, review_rows
-from vocabularies import VOCABULARIES, train_tokenizer
 
+from benchmarks.architectures.vocabularies import VOCABULARIES, train_tokenizer
 from hf_robust.attacks import ATTACKS, Resources
 from hf_robust.cli.main import main
 from hf_robust.data import TextDataset

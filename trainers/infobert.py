@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hf_robust.adversary import Adversary, Variable, token_norm
-from hf_robust.interpret.head import HEAD, chosen_pooling, last_states
+from hf_robust.interpret.head import HEAD, chosen_pooling, first_states, last_states
 from hf_robust.losses import club, info_nce, middle_ranks, sentence_embedding
 from hf_robust.modules.auxiliary import Auxiliary
 from hf_robust.modules.critic import Critic, feature_widths
@@ -94,7 +94,7 @@ class InfoBERTTrainer(RobustTrainer):
         return adversary
 
     def auxiliary(self) -> Auxiliary:
-        self.critic = Critic(*feature_widths(self.model), seed=self.args.seed)
+        self.critic = Critic(*feature_widths(self.model, self.processing_class), seed=self.args.seed)
         self.pooling = chosen_pooling(self.model, self.processing_class, HEAD, "use a model such as BERT")
         return Auxiliary(self.critic)
 
@@ -115,7 +115,7 @@ class InfoBERTTrainer(RobustTrainer):
         alpha, beta = share * args.infobert_alpha, share * args.infobert_beta
         mask: Tensor = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"]))
         task, outputs = self.task_loss(model, inputs, at=point, output_hidden_states=True)
-        words, last = outputs["hidden_states"][0], last_states(outputs, self.model)
+        words, last = first_states(outputs, self.model), last_states(outputs, self.model)
         upper = club(words[mask.bool()], self._partners(inputs["input_ids"], mask, draw))
         scale = FP16_SCALE if args.fp16 else 1.0
         scaled = torch.autograd.grad((task + beta * upper) * scale, point.leaves, retain_graph=True)

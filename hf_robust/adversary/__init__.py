@@ -5,6 +5,7 @@ from hf_robust.adversary.ascent import Step, ascend, climb
 from hf_robust.adversary.convex import AdamRule, ConvexWeights, Hull, SparseWeights, SteppedWeights, project_simplex
 from hf_robust.adversary.dirichlet import DIRICHLET_DRAWS, dirichlet
 from hf_robust.adversary.hook import (
+    at_look_ups,
     changed_states,
     embedding_width,
     encoder_layers,
@@ -21,7 +22,7 @@ from hf_robust.adversary.token_aware import TokenAware
 __all__ = [
     "DIRICHLET_DRAWS", "NORMS", "AdamRule", "Adversary", "ConvexWeights", "Delta", "DropoutReplay", "Hull", "Noise",
     "OffsetVariable", "Perturbation", "Shift", "SparseWeights", "Step", "StepRule", "SteppedWeights", "TokenAware",
-    "TokenSphere", "Variable", "ascend", "changed_states", "climb", "dirichlet", "embedding_width", "encoder_layers",
-    "evaluating", "perturbed", "preserved_random_state", "project_simplex", "sample_norm", "sequence_first",
-    "token_norm", "word_embeddings",
+    "TokenSphere", "Variable", "ascend", "at_look_ups", "changed_states", "climb", "dirichlet",
+    "embedding_width", "encoder_layers", "evaluating", "perturbed", "preserved_random_state", "project_simplex",
+    "sample_norm", "sequence_first", "token_norm", "word_embeddings",
 ]  # fmt: skip

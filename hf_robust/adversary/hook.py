@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 # Models whose embedding layer takes and returns (L, B, ...).
@@ -63,16 +64,23 @@ def perturbed(model: nn.Module, change: Callable[[Tensor], Tensor] | None) -> It
         yield
         return
     turned = sequence_first(model)
+    length: int | None = None
     changed = False
+
+    def measure(module: nn.Module, args: Any, kwargs: Any) -> None:
+        nonlocal length
+        ids = kwargs.get("input_ids", args[0] if args else None)
+        length = None if ids is None else ids.shape[1]
 
     def replace(module: nn.Module, inputs: Any, output: Tensor) -> Tensor | None:
         nonlocal changed
         if changed:
             return None
         changed = True
-        return change(output.transpose(0, 1)).transpose(0, 1) if turned else change(output)
+        return _changed(output, change, length, turned)
 
     handles = [layer.register_forward_hook(replace) for layer in word_embeddings(model)]
+    handles.append(model.register_forward_pre_hook(measure, with_kwargs=True))
     try:
         yield
     finally:
@@ -83,6 +91,56 @@ def perturbed(model: nn.Module, change: Callable[[Tensor], Tensor] | None) -> It
             f"{type(model).__name__}'s forward pass did not use its own word embeddings, so nothing was perturbed; "
             "pass input_ids, not inputs_embeds, and torchrun instead of DataParallel."
         )
+
+
+@contextmanager
+def at_look_ups(model: nn.Module, ids: Tensor, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Apply ``change`` to the word embeddings in every look-up of ``ids`` (B, L) inside the block.
+
+    Unlike in :func:`perturbed` there may be several, if a method's inference embeds a text more than once (a mask
+    network, a vote of several passes). Look-ups of other ids stay as they are: other texts, and the shifted ids of a
+    decoder. ``change`` maps (B, L, E) to (B, L, E).
+
+    Raises:
+        ValueError: the model has no embedding layer, or no look-up in the block was of these ids.
+    """
+    changed = False
+
+    def replace(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+        nonlocal changed
+        if not inputs:
+            return None
+        looked_up = inputs[0]
+        turned = looked_up.ndim == 2 and sequence_first(model)
+        straight = looked_up.t() if turned else looked_up
+        # Longformer and BigBird append padding to the batch.
+        if straight.ndim != 2 or not torch.equal(straight[:, : ids.shape[1]], ids):
+            return None
+        changed = True
+        return _changed(output, change, ids.shape[1], turned)
+
+    handles = [layer.register_forward_hook(replace) for layer in word_embeddings(model)]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not changed:
+        raise ValueError(
+            f"there are no gradients by word: {type(model).__name__} predicts here without looking its input_ids up "
+            "in its word embeddings (a vote looks other texts up); use an attack or --attribution without gradients, "
+            "or another model."
+        )
+
+
+def _changed(output: Tensor, change: Callable[[Tensor], Tensor], length: int | None, turned: bool) -> Tensor:
+    """The output of a look-up with its first ``length`` tokens changed; the rest is padding that the model appends."""
+    words = output.transpose(0, 1) if turned else output
+    if length is None or length == words.shape[1]:
+        words = change(words)
+    else:
+        words = torch.cat([change(words[:, :length]), words[:, length:]], dim=1)
+    return words.transpose(0, 1) if turned else words
 
 
 def encoder_layers(model: Any) -> tuple[nn.ModuleList | None, int]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from hf_robust.adversary import word_embeddings
+from hf_robust.adversary import at_look_ups, word_embeddings
 from hf_robust.interpret.attribution import Attribution
 from hf_robust.interpret.reader import Columns, Predict, Reader, TokenizedText
 
@@ -72,7 +71,7 @@ def _attribution_of(reader: Reader, tokens: TokenizedText, reference: str, steps
 
     def at(points: Tensor) -> Tensor:
         rows = {name: tensor.expand(len(points), -1) for name, tensor in batch.items()}
-        with _embedded_as(reader.model, rows["input_ids"], points):
+        with at_look_ups(reader.model, rows["input_ids"], lambda words: points.to(words.dtype)):
             return reader.logits(rows)
 
     start, end = _ends(reader, tokens, batch["input_ids"], reference)
@@ -111,37 +110,3 @@ def _ends(reader: Reader, tokens: TokenizedText, ids: Tensor, reference: str) ->
         end = look_up(ids)
         start = look_up(torch.where(special, ids, reader.tokenizer.pad_token_id)) if reference == "pad" else end * 0
     return torch.where(special[..., None], end, start).float(), end.float()
-
-
-@contextmanager
-def _embedded_as(model: nn.Module, ids: Tensor, points: Tensor) -> Iterator[None]:
-    """Context in which every embedding of ``ids`` [B, L] is replaced by ``points`` [B, L, E].
-
-    Unlike ``adversary.perturbed`` it replaces all of them: a method may embed a text more than once (a mask network, a
-    vote of several passes). Embeddings of a decoder, which reads shifted ids, stay unchanged.
-
-    Raises:
-        ValueError: no forward pass in the block embedded these ids.
-    """
-    replaced = False
-
-    def replace(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
-        nonlocal replaced
-        # XLNet embeds the transposed ids.
-        straight = torch.equal(inputs[0], ids)
-        if not straight and not torch.equal(inputs[0], ids.t()):
-            return None
-        replaced = True
-        return (points if straight else points.transpose(0, 1)).to(output.dtype)
-
-    handles = [layer.register_forward_hook(replace) for layer in word_embeddings(model)]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-    if not replaced:
-        raise ValueError(
-            f"integrated gradients need a model that embeds its input_ids, and {type(model).__name__} does not; use "
-            "--attribution lime."
-        )

@@ -57,20 +57,32 @@ def chosen_pooling(model: Any, tokenizer: Any, wanted: str, remedy: str) -> str:
     return pooling
 
 
+def first_states(outputs: Any, model: Any) -> Tensor:
+    """(B, L, H) first hidden states of a pass with ``output_hidden_states``; those of the encoder if there is one.
+
+    Raises:
+        ValueError: there are none.
+    """
+    return _all_states(outputs, model, "encoder_hidden_states")[0]
+
+
 def last_states(outputs: Any, model: Any) -> Tensor:
     """(B, L, H) last hidden states of a pass with ``output_hidden_states``; those of the decoder if there is one.
 
     Raises:
         ValueError: there are none.
     """
-    hidden = outputs.get("hidden_states") or outputs.get("decoder_hidden_states")
+    return _all_states(outputs, model, "decoder_hidden_states")[-1]
+
+
+def _all_states(outputs: Any, model: Any, of_two: str) -> tuple[Tensor, ...]:
+    hidden: tuple[Tensor, ...] | None = outputs.get("hidden_states") or outputs.get(of_two)
     if not hidden:
         raise ValueError(
             f"representations need the model's hidden states, and {type(model).__name__} returns none; use an encoder "
             "such as BERT, RoBERTa or DeBERTa."
         )
-    states: Tensor = hidden[-1]
-    return states
+    return hidden
 
 
 def probe_texts(tokenizer: Any, device: torch.device) -> dict[str, Tensor]:

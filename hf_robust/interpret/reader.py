@@ -14,6 +14,7 @@ from transformers import DataCollatorWithPadding
 
 from hf_robust.adversary import evaluating, preserved_random_state
 from hf_robust.data.length import usable_length
+from hf_robust.models.padding import write_padding
 from hf_robust.words import Text, word_token_positions
 
 Columns = Sequence[str]
@@ -66,6 +67,7 @@ class Reader:
                 "attributions need a tokenizer with a padding token, and this one has none; set tokenizer.pad_token "
                 "and model.config.pad_token_id."
             )
+        write_padding(model, tokenizer)
         self.model, self.tokenizer, self.predict = model, tokenizer, predict
         self.max_length = max_length or usable_length(tokenizer, getattr(model, "config", None))
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hf_robust.adversary import evaluating
+from hf_robust.interpret.head import first_states, last_states, probe_texts
 
 HIDDEN = 300
 
@@ -43,19 +44,12 @@ class Critic(nn.Module):
         return scores
 
 
-def feature_widths(model: Any) -> tuple[int, int]:
-    """Widths of the first and the last hidden states, by a forward pass on the model's dummy input.
+def feature_widths(model: Any, tokenizer: Any) -> tuple[int, int]:
+    """Widths of the first and the last hidden states, by a forward pass over a few texts.
 
     Raises:
         ValueError: the model returns no hidden states.
     """
-    ids = model.dummy_inputs["input_ids"][:1].to(model.device)
     with torch.no_grad(), evaluating(model):
-        outputs = model(input_ids=ids, attention_mask=torch.ones_like(ids), output_hidden_states=True)
-    hidden = outputs.get("hidden_states")
-    if not hidden:
-        raise ValueError(
-            f"infobert needs the model's hidden states, and {type(model).__name__} returns none; "
-            "use an encoder such as BERT, RoBERTa or DeBERTa."
-        )
-    return hidden[0].shape[-1], hidden[-1].shape[-1]
+        outputs = model(**probe_texts(tokenizer, model.device), output_hidden_states=True)
+    return first_states(outputs, model).shape[-1], last_states(outputs, model).shape[-1]

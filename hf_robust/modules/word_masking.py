@@ -221,6 +221,8 @@ class WordMasking:
             factor = scale(args[0])
             if factor is None:
                 return None
+            longer = args[0].shape[0 if turned else -1] - factor.shape[1]  # Longformer appends padding
+            factor = nn.functional.pad(factor, (0, longer), value=1.0)
             factor = factor.t() if turned else factor
             return output * factor.unsqueeze(-1).to(output.dtype)
 

@@ -18,6 +18,7 @@ from hf_robust.attacks.engine.victim import Inference
 from hf_robust.data import TextDataset
 from hf_robust.lexicons import Lexicon
 from hf_robust.models.adapter_files import check_saves
+from hf_robust.models.padding import write_padding
 from hf_robust.modules.saved_inference import Fetch
 from hf_robust.training import restoring
 from hf_robust.training.arguments import RobustTrainingArguments, check_lexicons
@@ -103,6 +104,7 @@ class RobustTrainer(AuxiliaryTrainer):
         self.attacks = dict(attacks or {})
         self.view_dataset, self.skip_labels, self.protection = view_dataset, skip_labels, protection
         super().__init__(*args, **kwargs)
+        write_padding(self.model, self.processing_class)
         if self.model.config.num_labels == 1 and not self.trains_regression:
             raise ValueError(
                 f"{self.name} needs class labels, got a regression task (num_labels 1); use --robust_method normal."

@@ -30,6 +30,7 @@ from hf_robust.attacks import (
 )
 from hf_robust.data import TextDataset
 from hf_robust.lexicons import cache_folder
+from hf_robust.training.first_step import check_first_step
 from hf_robust.training.plain_victim import load_plain_victim, train_plain_victim
 from hf_robust.training.view_arguments import TRAIN
 from hf_robust.views import (
@@ -116,6 +117,7 @@ class GenerateViews(TrainerCallback):
             # Views of another run, which a resumption of this one must not read.
             shutil.rmtree(self._folder, ignore_errors=True)
         self._check_coverage()
+        check_first_step(self.trainer, self.sources.values())
 
     def _check_coverage(self) -> None:
         """Refuse an attack that cannot run, or cannot change any text, before a victim is trained for it."""

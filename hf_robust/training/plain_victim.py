@@ -12,6 +12,7 @@ from torch import nn
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from hf_robust.data import TextDataset
+from hf_robust.models.padding import write_padding
 from hf_robust.models.trained import load_trained
 from hf_robust.modules import auxiliary
 from hf_robust.modules.saved_inference import read_saved_inference
@@ -107,6 +108,7 @@ def load_plain_victim(trainer: RobustTrainer, name: str) -> nn.Module:
             f"--view_victim {name} has a vocabulary of {other.vocab_size} and this model one of {config.vocab_size}; "
             "give a model with the same tokenizer, or its views by --view_file."
         )
+    write_padding(model, trainer.processing_class)
     victim: nn.Module = model.to(trainer.args.device)
     return victim
 

@@ -271,18 +271,21 @@ def load_classifier(name: str, device: str | None = None) -> tuple[Any, Any]:
     """Load a fine-tuned classifier or adapter, on a GPU if there is one, and its tokenizer.
 
     Raises:
-        ValueError: there is no such checkpoint, a part of it was never trained, or the base model of an adapter is
-            missing.
+        ValueError: there is no such checkpoint, a part of it was never trained, the base model of an adapter is
+            missing, or the tokenizer has neither a padding nor an end-of-text token.
     """
     import torch
     from transformers import AutoTokenizer
 
     from hf_robust.models.files import loading
+    from hf_robust.models.padding import set_padding_token, write_padding
     from hf_robust.models.trained import load_trained
 
     model = load_trained(name)
     with loading(f"the tokenizer of {name}", name, "save the tokenizer of its training in the folder of the model"):
         tokenizer = AutoTokenizer.from_pretrained(name)
+    set_padding_token(tokenizer, name)
+    write_padding(model, tokenizer)
     return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer
 
 

@@ -24,6 +24,7 @@ from hf_robust.models.mean_head import (
     check_mean_head,
     with_mean_head,
 )
+from hf_robust.models.padding import set_padding_token, write_padding
 from hf_robust.models.weights import is_new, loaded_hash
 from hf_robust.modules.saved_inference import read_saved_inference
 
@@ -107,7 +108,7 @@ def load_words(
     return read_source(train_texts(corpus, data), word_vectors, **size)
 
 
-def load_tokenizer(args: ModelArguments, config: Any, words: WordSource | None = None) -> Any:
+def load_tokenizer(args: ModelArguments, words: WordSource | None = None) -> Any:
     """Load the tokenizer; one without a padding token (GPT-2) pads with its end-of-text token.
 
     Args:
@@ -124,21 +125,14 @@ def load_tokenizer(args: ModelArguments, config: Any, words: WordSource | None =
         tokenizer = AutoTokenizer.from_pretrained(
             args.tokenizer_name or args.model_name_or_path, use_fast=args.use_fast_tokenizer, **hub_options(args)
         )
-    if tokenizer.pad_token is None:
-        if tokenizer.eos_token is None:
-            raise ValueError(
-                f"the tokenizer of {args.model_name_or_path} has no padding token: add one and save the tokenizer."
-            )
-        logger.warning(f"The tokenizer has no padding token, so {tokenizer.eos_token!r} is used for padding.")
-        tokenizer.pad_token = tokenizer.eos_token
-        config.pad_token_id = tokenizer.pad_token_id
+    set_padding_token(tokenizer, args.model_name_or_path)
     return tokenizer
 
 
 def load_model(
     args: ModelArguments, config: Any, labels: Labels, tokenizer: Any = None, words: WordSource | None = None
 ) -> Any:
-    """Load the classifier with a head for ``labels``, and write their names to its configuration.
+    """Load the classifier with a head for ``labels``; its configuration gets their names and the padding id.
 
     A new LSTM or CNN needs its tokenizer and ``words``; if these have vectors, its word embeddings start from them.
 
@@ -164,6 +158,7 @@ def load_model(
             logger.warning(
                 f"{args.model_name_or_path} is loaded as a plain model, without its method's inference. {saved.note}"
             )
+    write_padding(model, tokenizer)
     if isinstance(model, MeanHeadForSequenceClassification) and tokenizer is not None:
         check_mean_head(model, probe_texts(tokenizer, model.device))
     if args.lora_rank:

@@ -9,8 +9,10 @@ import pytest
 import torch
 from architectures import ARCHITECTURES, build_architecture, padded_batch
 from torch import Tensor, nn
+from transformers import AutoModelForSequenceClassification
 
-from hf_robust.adversary import embedding_width, perturbed, word_embeddings
+from benchmarks.architectures.configs import full_batch, tiny_config
+from hf_robust.adversary import at_look_ups, embedding_width, perturbed, word_embeddings
 
 Batch = dict[str, Tensor]
 CASES = [(kind, side) for kind, architecture in ARCHITECTURES.items() for side in architecture.sides]
@@ -215,3 +217,33 @@ def test_peft_models_are_perturbed_by_exactly_what_was_asked(options: dict[str, 
         model(**padded_batch())
     handle.remove()
     assert torch.equal(outputs[0], asked) and hooks(model) == 0
+
+
+@pytest.mark.parametrize("kind", ["longformer", "big_bird", "bert"])
+def test_padding_that_the_model_appends_itself_is_not_perturbed(kind: str) -> None:
+    model = AutoModelForSequenceClassification.from_config(tiny_config(kind)).eval()
+    batch = {name: tensor[:, :5] for name, tensor in full_batch().items()}
+    shapes = []
+
+    def shift(words: Tensor) -> Tensor:
+        shapes.append(tuple(words.shape))
+        return words + torch.arange(16.0)
+
+    clean = model(**batch).logits
+    with perturbed(model, shift):
+        moved = model(**batch).logits
+    assert shapes == [(3, 5, 16)] and not torch.allclose(moved, clean, atol=1e-5)
+    with at_look_ups(model, batch["input_ids"], shift):
+        assert torch.equal(model(**batch).logits, moved)
+
+
+def test_look_ups_of_other_ids_are_left_alone(models: Callable[[str], Any]) -> None:
+    model, batch = models("t5"), padded_batch()
+    calls = []
+    with at_look_ups(model, batch["input_ids"], lambda words: calls.append(words) or words):
+        model(**batch)
+        model(**{name: tensor.flip(0) for name, tensor in batch.items()})
+    assert len(calls) == 1  # neither the decoder's shifted ids nor the other batch
+    message = "there are no gradients by word: T5For.* predicts here without looking its input_ids up"
+    with pytest.raises(ValueError, match=message), at_look_ups(model, batch["input_ids"][:1], lambda words: words):
+        model(**batch)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from certified import ROWS, attach_attacks, attach_certificates, trainer_of
+from safetensors.torch import load_file
 from tiny import build_model
 from transformers import EarlyStoppingCallback
 
@@ -209,6 +210,25 @@ def test_what_was_trained_is_saved_before_an_error_ends_the_training(
     resumed.train(resume_from_checkpoint=str(tmp_path / "broken" / f"checkpoint-{step}"))
     for key, value in whole.model.state_dict().items():
         assert torch.equal(value, resumed.model.state_dict()[key])
+
+
+@pytest.mark.parametrize("name", ["attacks", "certificates"])
+def test_the_trained_model_is_on_disk_while_it_is_measured_for_the_last_time(name: str, tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path, num_train_epochs=2, save_strategy="no")
+    measurement = ATTACH[name](trainer)
+    measure, saved = measurement._measure, []
+
+    def looks(output: Any) -> Any:
+        file = tmp_path / "model.safetensors"
+        saved.append(load_file(file) if file.exists() else None)
+        return measure(output)
+
+    measurement._measure = looks
+    trainer.train()
+    first, last = saved
+    assert first is None  # the Trainer's checkpoints are for the epochs before
+    assert last.keys() == trainer.model.state_dict().keys()
+    assert all(torch.equal(value, last[key]) for key, value in trainer.model.state_dict().items())
 
 
 def test_an_error_outside_training_saves_nothing(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def test_what_cannot_be_explained(tokenizer: Any) -> None:
         integrated_gradients(build_model(num_labels=1), tokenizer, [TEXT])
     with pytest.raises(ValueError, match="one or two columns, got 'a good film'"):
         integrated_gradients(build_model(), tokenizer, ["a good film"])
-    with pytest.raises(ValueError, match="LinearModel does not; use --attribution lime"):
+    with pytest.raises(ValueError, match="LinearModel predicts here without looking .*use an attack or --attribution"):
         integrated_gradients(LinearModel(), tokenizer, [TEXT], predict=lambda model, batch: torch.zeros(1, 2))
 
     class Slow:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from vocabularies import VOCABULARIES, train_tokenizer
 
+from benchmarks.architectures.vocabularies import VOCABULARIES, train_tokenizer
 from hf_robust.interpret import importances_as_written, importances_by_word
 
 TEXTS = ["A Good film, not a good plot.", "The film was Good and the café good", "They don't like naïve films"] * 5

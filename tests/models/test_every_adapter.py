@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from every_classifier import KINDS, NOT_MADE, tiny_config
 from headless import LABELS, adapted, logits, save_headless, train
 from transformers import AutoConfig, AutoModelForSequenceClassification, set_seed
 
+from benchmarks.architectures.configs import KINDS, NOT_MADE, tiny_config
 from hf_robust.models.adapter_files import unsaved_weights, write_config
 from hf_robust.models.lora import target_layers, whole_modules
 from hf_robust.models.trained import load_trained

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 from architectures import ARCHITECTURES, build_architecture, padded_batch
-from every_classifier import full_batch, tiny_config
 from tiny import NO_DATA, build_legacy_model, build_model, build_tokenizer, build_trainer, review_data
 from transformers import AutoModel, AutoModelForSequenceClassification
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from benchmarks.architectures.configs import full_batch, tiny_config
 from hf_robust.data.arguments import ModelArguments
 from hf_robust.data.labels import named_labels
 from hf_robust.data.length import usable_length

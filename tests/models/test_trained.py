@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import safetensors.torch
 import torch
-from every_classifier import tiny_config
 from headless import LABELS, adapted, logits, save_headless, train
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, set_seed
 
+from benchmarks.architectures.configs import tiny_config
 from hf_robust.data.arguments import ModelArguments
 from hf_robust.models.adapter_files import ADAPTER, base_name, describe_adapter, write_config
 from hf_robust.models.trained import load_trained

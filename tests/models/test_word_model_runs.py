@@ -100,7 +100,7 @@ def start(kind: str, vectors: Path | None = None, **flags: Any) -> tuple[Any, An
     args = ModelArguments(model_name_or_path=kind, **flags)
     words = read_source(["a good film", "a bad film"], None if vectors is None else str(vectors))
     config = load_config(args)
-    tokenizer = load_tokenizer(args, config, words)
+    tokenizer = load_tokenizer(args, words)
     return load_model(args, config, LABELS, tokenizer, words), tokenizer
 
 

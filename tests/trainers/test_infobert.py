@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import KINDS, build_model, build_trainer
+from tiny import KINDS, build_model, build_tokenizer, build_trainer
 from torch import nn
 
 from hf_robust.losses import middle_ranks
@@ -165,13 +165,12 @@ def test_memory_does_not_grow_with_the_steps(tmp_path: Path) -> None:
 def test_a_model_without_hidden_states_is_one_sentence() -> None:
     class Bare(nn.Module):
         device = torch.device("cpu")
-        dummy_inputs = {"input_ids": torch.ones(1, 3, dtype=torch.long)}
 
         def forward(self, **inputs: Any) -> dict[str, Any]:
             return {"logits": torch.zeros(1, 2)}
 
-    with pytest.raises(ValueError, match="infobert needs the model's hidden states, and Bare returns none; use"):
-        feature_widths(Bare())
+    with pytest.raises(ValueError, match="representations need the model's hidden states, and Bare returns none; use"):
+        feature_widths(Bare(), build_tokenizer())
 
 
 def test_reentrant_checkpointing_is_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hf_robust.adversary import at_look_ups, word_embeddings
 from hf_robust.attacks.engine.batches import Encoded, Padder, to_device
 from hf_robust.attacks.engine.losses import LOSSES
 from hf_robust.attacks.engine.memory import TokenBudget
@@ -20,6 +21,7 @@ from hf_robust.attacks.engine.requests import Columns, Flip, Flips, Floats, Scor
 from hf_robust.attacks.engine.tokens import Aligned, TextTokenizer, check_mask_token
 from hf_robust.attacks.engine.vocabulary import Vocabulary, best_flips, whole_words
 from hf_robust.data.length import usable_length
+from hf_robust.models.padding import write_padding
 from hf_robust.words import Text
 
 CHUNK = 1024
@@ -47,7 +49,8 @@ class Victim:
     not fit into memory is halved, and later batches are smaller too.
 
     Args:
-        model: a sequence classifier, on its device; not wrapped for data parallelism.
+        model: a sequence classifier, on its device; not wrapped for data parallelism. Its configuration gets the
+            tokenizer's padding id.
         tokenizer: its tokenizer, with a padding token; gradients by word need a fast one.
         max_length: number of tokens to which texts are truncated; None for the limit of tokenizer and model.
         token_budget: padded tokens in one batch; None for 1,024 on a CPU and 32,768 on other devices.
@@ -79,6 +82,7 @@ class Victim:
                 "an attack needs a classifier, got a regression model (num_labels 1); its prediction has no class to "
                 "change, so leave --attacks out."
             )
+        write_padding(model, tokenizer)
         self.model, self.tokenizer = model, tokenizer
         self.max_length = usable_length(tokenizer, config) if max_length is None else max_length
         self.autocast = autocast or nullcontext
@@ -278,7 +282,7 @@ class Victim:
         """
         self.check_saliency("flipping words by gradient")
         encodings = [self._tokens.align(request.text) for request in requests]
-        embed = self.model.get_input_embeddings()  # type: ignore[operator]
+        embed = word_embeddings(self.model)[0]
         with torch.no_grad():
             table = embed(torch.tensor(self.vocabulary.ids, device=self.device)).float()
 
@@ -311,40 +315,24 @@ class Victim:
         return whole_words(self.tokenizer)
 
     def _embedding_gradients(self, batch: dict[str, Tensor], loss: str, labels: Tensor | None = None) -> Tensor:
-        """Gradients dL/de [n, longest, width], summed over the calls of the embedding layer with this batch.
+        """Gradients dL/de [n, longest, width], summed over the look-ups of this batch.
 
         L is ``loss`` of ``labels`` [n], or of the predictions if ``labels`` is None.
         """
-        ids = batch["input_ids"]
-        leaves: list[tuple[Tensor, bool]] = []
+        leaves: list[Tensor] = []
 
-        def detach(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
-            # XLNet embeds the transposed ids; an inference transform may also embed other texts.
-            straight = torch.equal(inputs[0], ids)
-            if not straight and not torch.equal(inputs[0], ids.t()):
-                return None
-            leaf = output.detach().requires_grad_()
-            leaves.append((leaf, straight))
-            return leaf
+        def detach(embeddings: Tensor) -> Tensor:
+            leaves.append(embeddings.detach().requires_grad_())
+            return leaves[-1]
 
-        hook = self.model.get_input_embeddings().register_forward_hook(detach)  # type: ignore[operator]
-        try:
-            # cuDNN's recurrent layers have no backward in eval mode.
-            with self._eval(), torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-                with self.autocast():
-                    logits = self._logits(batch)
-                if not leaves:
-                    raise ValueError("gradients by word need a model that embeds its input_ids; this one does not.")
-                # The loss is a sum over the rows, so a row's gradient does not depend on the other rows.
-                wanted = logits.detach().argmax(-1) if labels is None else labels
-                gradients = torch.autograd.grad(LOSSES[loss](logits, wanted), [leaf for leaf, _ in leaves])
-        finally:
-            hook.remove()
-        by_row = [
-            gradient if straight else gradient.transpose(0, 1)
-            for gradient, (_, straight) in zip(gradients, leaves, strict=True)
-        ]
-        return torch.stack(by_row).sum(0).float()
+        # cuDNN's recurrent layers have no backward in eval mode.
+        with self._eval(), torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+            with self.autocast(), at_look_ups(self.model, batch["input_ids"], detach):
+                logits = self._logits(batch)
+            # The loss is a sum over the rows, so a row's gradient does not depend on the other rows.
+            wanted = logits.detach().argmax(-1) if labels is None else labels
+            gradients = torch.autograd.grad(LOSSES[loss](logits, wanted), leaves)
+        return torch.stack(gradients).sum(0).float()
 
     def _logits(self, batch: dict[str, Tensor]) -> Tensor:
         outputs = self.model(**batch) if self.inference is None else self.inference(self.model, batch)

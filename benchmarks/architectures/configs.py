@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from architectures import ARCHITECTURES, CLS, EOS, PAD, VOCABULARY
 from transformers import AutoConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
+
+import hf_robust.models  # noqa: F401, the Auto classes then know its architectures
 
 KINDS = sorted(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES)
 
@@ -16,6 +17,7 @@ NOT_MADE = {
 }
 """Architectures that no tiny classifier is made of, and why."""
 
+VOCABULARY, PAD, CLS, EOS = 64, 0, 2, 3
 _LENGTH = 64
 _SIZES = {
     16: "hidden_size d_model n_embd dim emb_dim embed_dim embedding_size word_embed_proj_dim n_embed out_hidden_size "
@@ -39,8 +41,11 @@ _ROTARY = {"rope_type": "default", "rope_theta": 10000.0}
 
 # What is not a size, or must fit another one; None leaves a default.
 _OTHERS: dict[str, dict[str, Any]] = {
+    "bart": {"decoder_start_token_id": EOS},
     "cohere_compass_text": {"rope_parameters": {"full_attention": _ROTARY}},
+    "deberta-v2": {"pos_att_type": ["c2p", "p2c"], "relative_attention": True, "max_relative_positions": 16},
     "falcon": {"head_dim": None},
+    "funnel": {"block_sizes": [1, 1], "num_decoder_layers": 1, "num_hidden_layers": None},
     "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
     "gptj": {"rotary_dim": 4},
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
@@ -50,6 +55,7 @@ _OTHERS: dict[str, dict[str, Any]] = {
     "markuplm": {
         "tag_pad_id": 6, "subs_pad_id": 7, "max_xpath_tag_unit_embeddings": 8, "max_xpath_subs_unit_embeddings": 8,
     },
+    "modernbert": {"cls_token_id": CLS, "sep_token_id": EOS, "num_hidden_layers": 3},
     "mistral4": {
         "rope_parameters": {**_ROTARY, "llama_4_scaling_beta": 0.1, "original_max_position_embeddings": _LENGTH}
     },
@@ -64,6 +70,8 @@ _OTHERS: dict[str, dict[str, Any]] = {
         "axial_pos_shape": [4, 4], "attention_head_size": 8, "feed_forward_size": 32, "num_buckets": 2, "hash_seed": 1,
         "lsh_attn_chunk_length": 4, "local_attn_chunk_length": 4,
     },
+    "t5": {"decoder_start_token_id": PAD},
+    "xlnet": {"max_position_embeddings": None},
     "xmod": {"default_language": "en_XX"},
     "zamba": {
         "layers_block_type": ["linear_attention", "hybrid", "hybrid"], "num_hidden_layers": 3,
@@ -76,10 +84,9 @@ _OTHERS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def tiny_config(kind: str) -> Any:
-    """A configuration with a vocabulary of 64 and about two layers of width 16, without dropout."""
-    sizes = ARCHITECTURES[kind].config if kind in ARCHITECTURES else _sizes(AutoConfig.for_model(kind))
-    config = AutoConfig.for_model(kind, **_TOKENS | sizes)
+def tiny_config(kind: str, **changes: Any) -> Any:
+    """A configuration of about two layers of width 16 and 64 tokens, without dropout; ``changes`` replace fields."""
+    config = AutoConfig.for_model(kind, **_TOKENS | _sizes(AutoConfig.for_model(kind)) | changes)
     for part in (config, *_parts(config).values()):
         for name, value in vars(part).items():
             if isinstance(value, float) and ("dropout" in name or "pdrop" in name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
@@ -51,15 +52,29 @@ VOCABULARIES: dict[str, Callable[[Sequence[str], int], Tokenizer]] = {
 }
 
 
-def train_tokenizer(kind: str, texts: Sequence[str], size: int = 400) -> PreTrainedTokenizerFast:
-    """A fast tokenizer of a family, with BERT's special tokens."""
+def train_tokenizer(
+    kind: str, texts: Sequence[str], size: int = 400, single: str = "[CLS] $A [SEP]", **options: Any
+) -> PreTrainedTokenizerFast:
+    """A fast tokenizer of a family, with BERT's special tokens.
+
+    Args:
+        kind: one of :data:`VOCABULARIES`.
+        texts: the texts it is trained on.
+        size: maximum number of tokens.
+        single: template of a text; a second text of a pair follows without a [CLS].
+        options: arguments of ``PreTrainedTokenizerFast``; without any, the special tokens are called as in BERT.
+    """
     tokenizer = VOCABULARIES[kind](texts, size)
     ids = [(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
+    second = single.removeprefix("[CLS] ").replace("$A", "$B")
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B [SEP]", special_tokens=ids
+        single=single, pair=f"{single} {second}", special_tokens=ids
     )
+    names = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"}
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]", mask_token="[MASK]",
-        model_max_length=64, model_input_names=["input_ids", "attention_mask"],
-    )  # fmt: skip
+        unk_token="[UNK]",  # noqa: S106
+        model_max_length=64,
+        model_input_names=["input_ids", "attention_mask"],
+        **(options or names),
+    )
