@@ -37,8 +37,8 @@ def read_text_rows(
         name: name of the data in errors.
 
     Raises:
-        ValueError: the data has another form or no rows, a column is missing, a text is no text, or a label is missing
-            or no class.
+        ValueError: the data has another form or no rows, a column is missing, a text is no text, or a label is
+            missing, no class, or a list that is not of one 0 or 1 for each class.
     """
     columns = (text_columns,) if isinstance(text_columns, str) else tuple(text_columns)
     if not 1 <= len(columns) <= 2:
@@ -58,6 +58,7 @@ def read_text_rows(
     if names:
         return TextRows(texts, _ids(raw, names, label_column, name), names)
     _refuse_names(raw, label_column, name)
+    _check_lists(raw, label_column, name)
     return TextRows(texts, raw, ())
 
 
@@ -141,6 +142,20 @@ def _refuse_names(labels: Sequence[Any], label_column: str, name: str) -> None:
             f"the labels of {name} in column '{label_column}' are texts ({_first(names)}), and a model needs ids: "
             "pass class_names=[...], the names of the classes in the order of the model's ids."
         )
+
+
+def _check_lists(labels: Sequence[Any], label_column: str, name: str) -> None:
+    """Refuse lists of class ids, where a multi-label row needs one 0 or 1 for each class."""
+    lists = [label for label in labels if isinstance(label, (list, tuple))]
+    if not lists:
+        return
+    shape = len(lists[0])
+    for row, label in enumerate(labels):
+        if not isinstance(label, (list, tuple)) or len(label) != shape or not set(label) <= {0, 1}:
+            raise ValueError(
+                f"row {row} of {name} has the labels {label!r} in column '{label_column}', and row 0 has "
+                f"{labels[0]!r}: a row of several labels needs a list of 0.0 or 1.0 for each class."
+            )
 
 
 def _ids(labels: Sequence[Any], class_names: Sequence[str], label_column: str, name: str) -> list[Label]:

@@ -76,6 +76,11 @@ WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {
     "several splits": ({"train": ROWS, "test": ROWS}, {}, r"got a dict with train, test: pass one split"),
     "an iterator": (iter(ROWS), {}, r"got a list_iterator: pass list\(data\)"),
     "rows that are lists": ([["x", 1]], {}, "row 0 of the data set must be a dict of its columns, got a list"),
+    "lists of ids": (
+        [{"text": "x", "mood": [0, 2]}, {"text": "y", "mood": [1]}],
+        {},
+        r"row 0 .* the labels \[0, 2\] .* needs a list of 0.0 or 1.0 for each class",
+    ),
     "no rows": (pandas.DataFrame({"text": [], "mood": []}), {}, "the data set has no rows"),
 }
 
