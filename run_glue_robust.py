@@ -6,7 +6,8 @@
     python run_glue_robust.py examples/demo.json
 
 Flags, steps and output files are those of Hugging Face's run_glue.py; new steps are marked [hf_robust]. With
---robust_method normal (the default) and no --attacks, weights and metrics equal those of run_glue.py.
+--robust_method normal (the default) and no --attacks, weights and metrics equal those of run_glue.py. An installed
+package runs this file by the commands `run_glue_robust` and `hf-robust train`.
 """
 
 import atexit
@@ -393,5 +394,10 @@ def _mp_fn(index: int) -> None:
     main()
 
 
+def command(name: str = "run_glue_robust.py") -> NoReturn:
+    # The console commands run_glue_robust and hf-robust train
+    leave(exit_code_of(name, main))
+
+
 if __name__ == "__main__":
-    leave(exit_code_of("run_glue_robust.py", main))
+    command()

@@ -153,6 +153,10 @@ class AttackCallback(Measurement):
 
     def _check(self) -> None:
         assert self.trainer is not None
+        metric = str(self.trainer.args.metric_for_best_model).removeprefix("eval_")
+        keys = self.extended(ExpectedMetrics(None)).attacks
+        if (reason := keys.misleads(metric)) and self.trainer.is_world_process_zero():
+            logger.warning("--metric_for_best_model %s %s.", metric, reason)
         victim = self._victim()
         for name, attack in self.attacks.items():
             check_attack(attack, victim, self.plans, examples_of(attack, self.examples))

@@ -21,6 +21,7 @@ _HOMES = {
     "CertifyCallback": "callbacks",
     "CurvesCallback": "callbacks",
     "METHODS": "trainers",
+    "Resources": "attacks",
     "RobustTrainer": "trainers",
     "RobustTrainingArguments": "training.arguments",
     "RunCardCallback": "callbacks",
@@ -28,6 +29,7 @@ _HOMES = {
     "Victim": "attacks",
     "attack_dataset": "attacks",
     "build_attacks": "attacks",
+    "choose_examples": "attacks",
     "load_lexicon": "lexicons",
 }
 """By public name its room; the trainers and configs of METHODS are public too."""

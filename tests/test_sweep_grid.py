@@ -247,7 +247,7 @@ def test_the_script_is_the_working_folder_s_then_the_checkout_s(
     monkeypatch.chdir(ROOT / "tests")
     monkeypatch.setattr("hf_robust.__file__", str(tmp_path / "site-packages" / "hf_robust" / "__init__.py"))
     with pytest.raises(
-        ValueError, match="neither in this folder nor in a checkout of hf_robust: give it by --script FILE"
+        ValueError, match="neither in this folder nor beside the package hf_robust: give it by --script FILE"
     ):
         find_script(None)
 

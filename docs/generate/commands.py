@@ -41,6 +41,8 @@ def page(command: str) -> str:
     parts = [f"# hf-robust {command}", prose(COMMANDS[command]), *_parts(parser)]
     for task, below in _tasks(parser).items():
         parts += [f"## hf-robust {command} {task}", prose(below.description or ""), *_parts(below)]
+    if command == "train":
+        parts.append("Its flags are on [the script's page](run_glue_robust.md).")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -102,8 +102,8 @@ def run(options: argparse.Namespace) -> str:
 def _labelled_texts(options: argparse.Namespace) -> tuple[list[Text], list[int], list[str]]:
     """Read the texts, their label ids, and the label names by id."""
     from hf_robust.data.columns import choose_text_columns
-    from hf_robust.data.dataset import check_texts
     from hf_robust.data.load import load_corpus
+    from hf_robust.data.rows import check_texts
     from hf_robust.wiring.checkpoint_attack import AttackOptions, data_arguments
     from hf_robust.words import Text
 

@@ -13,6 +13,8 @@ from hf_robust.cli.command import CommandResult, report_error
 from hf_robust.cli.flags import shorten_usage
 
 COMMANDS = {
+    "init": "Write the args file of the demo, which trains a small model in a few minutes without network.",
+    "train": "Train a classifier robustly: run_glue_robust.py, with all its flags.",
     "methods": "List the training methods.",
     "attacks": "List the attacks.",
     "attack": "Attack a checkpoint, without training.",
@@ -25,12 +27,14 @@ COMMANDS = {
     "sweep": "Train many runs over a grid of flags, or search for good values, with tables and figures.",
     "lexicon": "Build, split or preview a table of substitutes, or look up words.",
 }
-"""Subcommand -> its help. Each is a module of this package with ``add_flags`` and ``run``."""
+"""Subcommand -> its help. Each is a module of this package with ``add_flags`` and ``run`` (train: ``run_script``)."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one subcommand and return the exit code: 2 after an error, which is one line on stderr, else its own."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["train"]:
+        command_module("train").run_script(arguments[1:])
     parser = build_parser(arguments)
     options, unknown = parser.parse_known_args(arguments)
     try:

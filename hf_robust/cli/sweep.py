@@ -27,7 +27,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--script",
         type=Path,
         metavar="FILE",
-        help="Script to run. Default: run_glue_robust.py in the working folder, else in the checkout.",
+        help="Script to run. Default: run_glue_robust.py in the working folder, else the installed one.",
     )
     parser.add_argument(
         "--data", type=Path, metavar="DIR", help="Folder that replaces {data} in FILE. Needed if FILE has {data}."

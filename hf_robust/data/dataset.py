@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -11,40 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from hf_robust.data.rows import Label, read_text_rows
 from hf_robust.words import Text, word_token_positions
 
-logger = logging.getLogger(__name__)
-
-Row = Mapping[str, Any]
-Label = int | float | list[float] | None
 CHUNK = 1000
 """Number of rows that are tokenised at a time, as in datasets.map."""
-
-
-def check_texts(rows: Sequence[Row], text_columns: Sequence[str], name: str) -> None:
-    """Refuse values that are not text (``None``, NaN, numbers, invalid Unicode); an empty string is text.
-
-    Raises:
-        ValueError: a value is not text; the sentence names the split, the row (from 0) and the column.
-    """
-    for index, row in enumerate(rows):
-        for column in text_columns:
-            if column not in row:
-                raise ValueError(f"row {index} of {name} has no column '{column}': its columns are {list(row)}.")
-            text = row[column]
-            if not isinstance(text, str):
-                raise ValueError(
-                    f"row {index} of {name} has {text!r} in column '{column}', which needs text: "
-                    "write a text or an empty string, or remove the row."
-                )
-            if not text.isascii():
-                try:
-                    text.encode("utf-8")
-                except UnicodeEncodeError as error:
-                    raise ValueError(
-                        f"row {index} of {name} has text that is not valid Unicode in column '{column}' "
-                        f"(a lone surrogate at character {error.start}): repair it or remove the row."
-                    ) from error
 
 
 class Ragged:
@@ -65,42 +35,42 @@ class TextDataset(Dataset[dict[str, Any]]):
     """Texts, labels and token ids of one split; ``dataset[i]`` is the input of the model. Draws no random numbers.
 
     Args:
-        rows: mappings with the text columns and, for labelled data, the label: a class id, a float, or one 0/1 float
-            per class.
+        rows: a list of dicts, a ``datasets.Dataset`` or a ``pandas.DataFrame`` with the text columns and, for labelled
+            data, the label: a class id, a name of ``class_names``, a float, or one 0/1 float per class.
         text_columns: one column, or two for sentence pairs.
         tokenizer: a Hugging Face tokenizer, called as in run_glue.
         max_length: maximum number of tokens, special tokens included; None for the limit of the tokenizer.
         padding: "max_length" (or True) pads here, False leaves padding to the collator.
         label_column: column of the labels; None for unlabelled data.
+        class_names: names of the classes in the order of the model's ids, which labels that are names need. Integers
+            that a ``datasets.ClassLabel`` names are matched by name. Default: the names of the ``ClassLabel``, if any.
         name: name of the split in errors, e.g. ``"train (train.csv)"``.
 
     Raises:
-        ValueError: no rows, a text that is not a string, more than two text columns.
+        ValueError: no rows, a column that is not there, a text that is not a string, a label that is missing or no
+            class, more than two text columns.
     """
 
     def __init__(
         self,
-        rows: Sequence[Row],
-        text_columns: Sequence[str],
+        rows: Any,
+        text_columns: str | Sequence[str],
         tokenizer: Any,
         *,
         max_length: int | None,
         padding: bool | str = False,
         label_column: str | None = "label",
+        class_names: Sequence[str] | None = None,
         name: str = "the data set",
     ) -> None:
-        if not 1 <= len(text_columns) <= 2:
-            raise ValueError(f"a model reads one text column or two, got {list(text_columns)}: choose one or two.")
-        if len(rows) == 0:
-            raise ValueError(f"{name} has no rows: check its file, its split name and max_*_samples.")
-        check_texts(rows, text_columns, name)
         self.name = name
-        self.text_columns = tuple(text_columns)
+        self.text_columns = (text_columns,) if isinstance(text_columns, str) else tuple(text_columns)
+        self._texts, self.labels, self.class_names = read_text_rows(
+            rows, self.text_columns, label_column, class_names, name
+        )
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.padding: bool | str = "max_length" if padding is True else padding
-        self._texts = [tuple(row[column] for column in text_columns) for row in rows]
-        self.labels: list[Label] | None = None if label_column is None else [row.get(label_column) for row in rows]
         self._tokens = self._tokenize()
 
     def _tokenize(self) -> dict[str, Ragged]:

@@ -99,6 +99,16 @@ class AttackKeys:
             return "says how reliable the other rates are, not which weights are better: choose another metric"
         return f"is not measured by the {name} attack: choose another metric"
 
+    def misleads(self, metric: str) -> str:
+        """Why a metric, although every evaluation has it, may choose a useless checkpoint; empty if it may not."""
+        name, key = _parts(metric, self.aims)
+        if key != "asr" or self.aims[name].keeps_prediction:
+            return ""
+        return (
+            "may choose a useless model: one that predicts the same class for every text has an attack success rate "
+            f"of 0. {name}_robust_accuracy counts its errors too"
+        )
+
 
 def _meaningful_keys(aim: Aim) -> Sequence[str]:
     if aim.maximises:

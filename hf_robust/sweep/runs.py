@@ -84,7 +84,9 @@ class GridJobs:
 
 
 def find_script(path: Path | None) -> Path:
-    """Find the script of the runs: ``path``, else run_glue_robust.py in the working folder or in the checkout.
+    """Find the script of the runs: ``path``, else run_glue_robust.py in the working folder, else the installed one.
+
+    The installed one, or that of a checkout, is the file beside the package.
 
     Raises:
         ValueError: there is no such file.
@@ -97,7 +99,7 @@ def find_script(path: Path | None) -> Path:
     script = next((candidate for candidate in candidates if candidate.is_file()), None)
     if script is None:
         raise ValueError(
-            f"{SCRIPT} is neither in this folder nor in a checkout of hf_robust: give it by --script FILE."
+            f"{SCRIPT} is neither in this folder nor beside the package hf_robust: give it by --script FILE."
         )
     return script
 

@@ -78,6 +78,16 @@ def _portable(value: Any) -> Any:
     return portable_path(value) if type(value) is str else value
 
 
+def check_config(trainer: str, config: type[TrainingArguments], args: Any) -> None:
+    """Refuse training arguments that are not of the method's ``config``, and so lack the method's own arguments."""
+    if not isinstance(args, config):
+        given = "none" if args is None else f"a {type(args).__name__}"
+        raise ValueError(
+            f"{trainer} needs args that are a {config.__name__}, got {given}: pass "
+            f"args={config.__name__}(output_dir=...), which also takes every argument of TrainingArguments."
+        )
+
+
 def check_choice(flag: str, value: str, choices: Sequence[str]) -> None:
     """Refuse a ``value`` of ``--flag`` that is not one of ``choices``."""
     if value not in choices:

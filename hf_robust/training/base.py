@@ -21,7 +21,7 @@ from hf_robust.models.adapter_files import check_saves
 from hf_robust.models.padding import write_padding
 from hf_robust.modules.saved_inference import Fetch
 from hf_robust.training import restoring
-from hf_robust.training.arguments import RobustTrainingArguments, check_lexicons
+from hf_robust.training.arguments import RobustTrainingArguments, check_config, check_lexicons
 from hf_robust.training.auxiliary_trainer import AuxiliaryTrainer
 from hf_robust.training.card_note import complete_card, keep_training_card
 from hf_robust.training.covered_texts import check_coverage
@@ -53,7 +53,8 @@ class RobustTrainer(AuxiliaryTrainer):
     the plain trainings before the robust one.
 
     Raises:
-        ValueError: a lexicon is missing, the data set has no texts, or the task is a regression.
+        ValueError: ``args`` are not of the method's config, a lexicon is missing, the data set has no texts, or the
+            task is a regression.
     """
 
     name: ClassVar[str]
@@ -99,6 +100,7 @@ class RobustTrainer(AuxiliaryTrainer):
         protection: Protection | None = None,
         **kwargs: Any,
     ) -> None:
+        check_config(type(self).__name__, self.config, kwargs.get("args", args[1] if len(args) > 1 else None))
         check_lexicons(self.name, self.needs, {"synonyms": synonyms, "antonyms": antonyms})
         self.synonyms, self.antonyms = cast("Lexicon", synonyms), cast("Lexicon", antonyms)
         self.attacks = dict(attacks or {})

@@ -535,6 +535,15 @@ def test_choosing_the_worst_weights_is_said(tmp_path: Path, caplog: pytest.LogCa
     assert "synonym_asr is better, but greater_is_better is True" in caplog.text
 
 
+@pytest.mark.parametrize(("metric", "warnings"), [("synonym_asr", 1), ("synonym_robust_accuracy", 0)])
+def test_choosing_by_a_rate_that_a_useless_model_wins_is_said_once(
+    metric: str, warnings: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    attacked(tmp_path, metric_for_best_model=f"eval_{metric}", eval_strategy="epoch", num_train_epochs=1).train()
+    said = [record.getMessage() for record in caplog.records if "useless model" in record.getMessage()]
+    assert len(said) == warnings and all("--metric_for_best_model synonym_asr may choose" in line for line in said)
+
+
 def test_errors_are_one_sentence(tmp_path: Path) -> None:
     loose = AttackCallback(attacks(), examples())
     with pytest.raises(ValueError, match=r"AttackCallback\(...\).attach\(trainer\)"):

@@ -114,6 +114,13 @@ def test_reason_why_a_metric_cannot_choose(metric: str, said: str) -> None:
     assert keys.reason_not_measured("accuracy") == keys.reason_not_measured("synonm_asr") == ""
 
 
+def test_only_the_rate_of_a_fickle_attack_misleads() -> None:
+    keys = AttackKeys({"synonym": FICKLE, "antonym": STAYS, "input_reduction": SHORTENS})
+    assert "an attack success rate of 0. synonym_robust_accuracy counts" in keys.misleads("synonym_asr")
+    others = ["synonym_robust_accuracy", "antonym_asr", "antonym_raises_asr", "union_robust_accuracy", "accuracy", ""]
+    assert [keys.misleads(metric) for metric in others] == [""] * len(others)
+
+
 def test_saturated_queries_are_a_share_of_all_or_unknown() -> None:
     found = [record(0, queries=30, saturated=3), record(1, "failed", queries=10, saturated=0)]
     skipped = record(2, "skipped", queries=1, saturated=1)

@@ -128,6 +128,23 @@ def test_a_checkpoint_of_another_method_is_one_sentence(tmp_path: Path) -> None:
         scaled(tmp_path / "again").train(resume_from_checkpoint=str(tmp_path / "checkpoint-3"))
 
 
+def test_arguments_of_another_config_are_one_sentence(tmp_path: Path) -> None:
+    freelb, folder = METHODS["freelb"], str(tmp_path)
+    given = {
+        "a TrainingArguments": TrainingArguments(folder),
+        "a PGDConfig": METHODS["pgd"].config(folder),
+        "none": None,
+    }
+    for what, args in given.items():
+        sentence = (
+            rf"FreeLBTrainer needs args that are a FreeLBConfig, got {what}: pass args=FreeLBConfig\(output_dir="
+        )
+        with pytest.raises(ValueError, match=sentence):
+            freelb(model=build_model(), args=args)
+        with pytest.raises(ValueError, match=sentence):
+            freelb(build_model(), args)
+
+
 def test_parts_beside_a_model_that_is_made_anew_are_refused(tmp_path: Path) -> None:
     def trainer_from_init(name: str) -> RobustTrainer:
         args = METHODS[name].config(output_dir=str(tmp_path), use_cpu=True, report_to="none")

@@ -9,21 +9,46 @@ from typing import Any
 from hf_robust.attacks.attack import Example
 
 
-def choose_examples(dataset: Any, count: int, seed: int | str) -> list[Example]:
-    """Draw ``count`` rows of a labelled ``hf_robust.data.TextDataset``; 0 or fewer for all rows.
+def choose_examples(
+    dataset: Any,
+    count: int,
+    seed: int | str,
+    *,
+    text_columns: str | Sequence[str] | None = None,
+    label_column: str = "label",
+    class_names: Sequence[str] | None = None,
+) -> list[Example]:
+    """Draw ``count`` labelled rows; 0 or fewer for all rows.
 
     The rows depend on ``seed`` alone, so they are the same in every epoch and for every method. ``idx`` is the row
     number.
 
+    Args:
+        dataset: a ``hf_robust.data.TextDataset``, or, with ``text_columns``, a list of dicts, a ``datasets.Dataset``
+            or a ``pandas.DataFrame``.
+        text_columns, label_column, class_names: as in ``TextDataset``, which knows its own.
+
     Raises:
-        ValueError: there is no dataset.
+        ValueError: there is no dataset, it needs ``text_columns``, or a row has no text or no class.
     """
     if dataset is None:
         raise ValueError("--attacks needs rows to attack: add --do_eval.")
-    rows: Sequence[int] = range(len(dataset))
-    if 0 < count < len(rows):
-        rows = sorted(random.Random(seed).sample(rows, count))
-    return [Example(row, dataset.texts(row), int(dataset.label(row))) for row in rows]
+    if hasattr(dataset, "texts"):
+        return [Example(row, dataset.texts(row), int(dataset.label(row))) for row in _drawn(len(dataset), count, seed)]
+    if text_columns is None:
+        raise ValueError(
+            f"a {type(dataset).__name__} does not say which columns to attack: pass text_columns=[...], or a "
+            "hf_robust.data.TextDataset."
+        )
+    from hf_robust.data.rows import read_text_rows  # imports torch
+
+    texts, labels, _ = read_text_rows(dataset, text_columns, label_column, class_names)
+    assert labels is not None
+    return [Example(row, texts[row], int(labels[row])) for row in _drawn(len(texts), count, seed)]  # type: ignore[arg-type]
+
+
+def _drawn(size: int, count: int, seed: int | str) -> Sequence[int]:
+    return sorted(random.Random(seed).sample(range(size), count)) if 0 < count < size else range(size)
 
 
 def balanced_shares(

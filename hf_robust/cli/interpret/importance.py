@@ -10,8 +10,8 @@ from typing import Any
 
 from hf_robust.data.arguments import DataTrainingArguments
 from hf_robust.data.columns import choose_text_columns
-from hf_robust.data.dataset import check_texts
 from hf_robust.data.files import read_rows
+from hf_robust.data.rows import check_texts
 from hf_robust.interpret import (
     WordImportances,
     frequency_correlation,
