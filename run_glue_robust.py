@@ -172,11 +172,12 @@ def metric_function(args: Arguments, labels: Labels) -> Any:
         args.data.task_name,
         labels.is_regression,
         is_multi_label=not (labels.is_single or labels.is_regression),
-        metric_name=args.data.metric_name,
+        metric_names=args.data.metric_name,
         positive=labels.ids[1]
         if args.data.task_name and not labels.is_regression
         else 1,  # GLUE's class 1, in the checkpoint's order
         num_labels=labels.num_labels,
+        trusted=args.model.trust_remote_code,
     )
 
 

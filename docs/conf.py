@@ -47,6 +47,6 @@ bibtex_reference_style = "author_year"
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
-autodoc_mock_imports = ["textattack"]
+autodoc_mock_imports = ["evaluate", "textattack"]
 autodoc_inherit_docstrings = False
 napoleon_use_ivar = True

@@ -43,6 +43,8 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What is cached between runs stays out of the user's cache, for this process and those it starts."""
     os.environ["HF_ROBUST_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     os.environ["TRACKIO_DIR"] = str(tmp_path_factory.mktemp("trackio"))
+    for name in ("HF_EVALUATE_CACHE", "HF_METRICS_CACHE", "HF_MODULES_CACHE"):  # of the package evaluate
+        os.environ[name] = str(tmp_path_factory.mktemp("evaluate"))
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from benchmarks.study import attack_tables, readme, study, study_page, text_tabl
 from benchmarks.study.stored import RESULTS
 from hf_robust.attacks import ATTACKS
 from hf_robust.cli.main import COMMANDS
+from hf_robust.metrics.evaluate_modules import EVALUATE_MODULES
 from hf_robust.runs import read_history
 from hf_robust.trainers import METHODS
 
@@ -48,6 +49,13 @@ def test_data_files_are_packaged() -> None:
         if path.is_file() and path.suffix not in (".py", ".pyc") and not path.parent.is_symlink():
             package = f"hf_robust.{path.parent.name}"
             assert f"*{path.suffix}" in patterns.get(package, ""), f"{path.name} is not in the wheel"
+
+
+def test_the_scripts_of_the_metrics_are_packaged() -> None:
+    package = "hf_robust.metrics.evaluate_modules"
+    assert dict(setup_cfg()["options.package_data"])[package] == "*/*.py"
+    for name, folder in EVALUATE_MODULES.items():
+        assert Path(folder, f"{name}.py").is_file() and not Path(folder, "__init__.py").exists()
 
 
 def test_importing_hf_robust_imports_no_torch() -> None:

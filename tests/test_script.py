@@ -815,7 +815,8 @@ def test_trains_and_attacks_on_a_machine_without_datasets_and_nltk(model_folder,
         "--validation_file", write_rows(tmp_path / "v.csv", review_rows(4, 1)),
     ]  # fmt: skip
     code = (
-        "import sys; sys.modules.update(datasets=None, nltk=None, pandas=None, peft=None, evaluate=None); "
+        "import sys; sys.modules.update(datasets=None, nltk=None, pandas=None, peft=None); "
+        "sys.modules.update(evaluate=None, sklearn=None); "
         f"sys.path.insert(0, {str(ROOT)!r}); import run_glue_robust; run_glue_robust.main({argv[1:]!r})"
     )
     completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

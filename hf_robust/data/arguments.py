@@ -68,8 +68,12 @@ class DataTrainingArguments:
     do_regression: bool | None = field(
         default=None, metadata={"help": "Predict a number. Default: yes if the labels are floats."}
     )
-    metric_name: str | None = field(
-        default=None, metadata={"help": "Metric in place of the task's own metrics, e.g. f1_macro."}
+    metric_name: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Metrics in place of the task's own: built-in ones, e.g. f1_macro, or names, Hub ids and folders "
+            "that evaluate.load takes, with their configuration and settings, e.g. precision:average=macro."
+        },
     )
     train_split_name: str | None = field(
         default=None, metadata={"help": "Splits to train on, comma separated. Default: train."}
@@ -172,7 +176,7 @@ class CheckpointArguments:
     )
     trust_remote_code: bool = field(
         default=False,
-        metadata={"help": "Run code of the model or data set that comes from the Hub. Read the code first."},
+        metadata={"help": "Run code of the model, data set or metric that comes from the Hub. Read the code first."},
     )
     ignore_mismatched_sizes: bool = field(
         default=False, metadata={"help": "Start a new head if the checkpoint's head has another number of classes."}

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import Ridge
 from torch import nn
 
 from hf_robust.interpret.attribution import Attribution, Floats
@@ -109,6 +108,8 @@ def _probabilities(reader: Reader, tokens: TokenizedText, masks: NDArray[np.bool
 def _fitted(
     tokens: TokenizedText, masks: NDArray[np.bool_], probabilities: Floats, kernel_width: float, ridge: float
 ) -> Attribution:
+    from sklearn.linear_model import Ridge
+
     covered = np.array([bool(positions) for positions in tokens.words], dtype=np.bool_)
     values = np.zeros((probabilities.shape[1], len(covered)))
     if covered.any():

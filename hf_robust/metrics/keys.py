@@ -36,7 +36,10 @@ CERTIFICATE_KEYS = (
     "abstained",
     "certify_seconds",
 )
-_TO_LOWER = ("asr", "abstained", "loss", "mse", "mae", "seconds", "runtime")
+_TO_LOWER = (
+    *("asr", "attack_success_rate", "abstained", "loss", "mse", "mae", "seconds", "runtime"),
+    *("brier_score", "mape", "mase", "smape"),  # of the package evaluate
+)
 
 
 def lower_is_better(metric: str) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 from hf_robust.attacks import ATTACKS, goal_of
 from hf_robust.attacks.static import FILE_PREFIX
 from hf_robust.metrics.keys import ANY_ATTACK_KEYS, RATE_KEYS
-from hf_robust.metrics.task import CLASSIFICATION, MULTI_LABEL, REGRESSION, TASK_METRICS
+from hf_robust.metrics.task import BUILT_IN, TASK_METRICS, possible_metrics
 from hf_robust.runs import Flags
 from hf_robust.sweep.file import Point, Search, Sweep
 from hf_robust.wiring.parsing import Arguments, parse_flags
@@ -22,7 +22,6 @@ from hf_robust.wiring.parsing import Arguments, parse_flags
 DATA = "{data}"
 """Placeholder for the data folder in the arguments of a sweep."""
 OTHER_ATTACK_KEYS = tuple(key for key in ANY_ATTACK_KEYS if key not in RATE_KEYS)
-ALL_TASK_METRICS = tuple(dict.fromkeys([*CLASSIFICATION, *MULTI_LABEL, *REGRESSION]))
 COMMON_METRICS = ("loss", "runtime", "samples", "samples_per_second", "steps_per_second", "combined_score")
 CERTIFICATE_PREFIXES = ("certified_", "certify_", "smoothed_", "abstained")
 
@@ -122,13 +121,15 @@ def _check_metric(metric: str, arguments: Arguments, point: str) -> None:
                 f"{metric} is measured by the attack {attack}, which the point {point} does not run (its attacks: "
                 f'{", ".join(attacks) or "none"}): add it to "attacks", or name another metric.'
             )
-    elif name in ALL_TASK_METRICS:
+    elif name in BUILT_IN:
         measured = _task_metrics(arguments)
         # With attacks, accuracy is measured for every task.
         if measured and name not in measured and not (name == "accuracy" and attacks):
             raise ValueError(f"{metric} is not measured by the point {point}: name one of {', '.join(measured)}.")
+    elif possible_metrics(None, arguments.data.metric_name) is None:
+        return  # the scores of a loaded metric are known when it is tried, before training
     elif name not in COMMON_METRICS and not name.startswith(CERTIFICATE_PREFIXES):
-        known = [f"eval_{key}" for key in [*ALL_TASK_METRICS, *COMMON_METRICS, *_metrics_of(attacks)]]
+        known = [f"eval_{key}" for key in [*BUILT_IN, *COMMON_METRICS, *_metrics_of(attacks)]]
         close = difflib.get_close_matches(metric, known, n=1)
         hint = f"did you mean {close[0]}" if close else "name a metric such as eval_accuracy or eval_<attack>_asr"
         raise ValueError(f"{metric} is not a metric of a run: {hint}.")
@@ -150,9 +151,9 @@ def _attack_of(name: str) -> str | None:
 
 
 def _task_metrics(arguments: Arguments) -> tuple[str, ...]:
-    """Return the task's metrics if the flags determine them; empty if they depend on the data."""
-    if arguments.data.metric_name is not None:
-        return (arguments.data.metric_name,)
+    """Return the task's metrics if the flags determine them; empty if they depend on the data or on loaded metrics."""
+    if arguments.data.metric_name:
+        return possible_metrics(None, arguments.data.metric_name) or ()
     return TASK_METRICS.get(arguments.data.task_name or "", ())
 
 

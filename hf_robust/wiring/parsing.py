@@ -32,7 +32,7 @@ from hf_robust.data.arguments import (
 from hf_robust.data.legacy_flags import translate
 from hf_robust.metrics import Aim
 from hf_robust.metrics.keys import AttackKeys
-from hf_robust.metrics.task import possible_metrics
+from hf_robust.metrics.task import check_metric_names, possible_metrics
 from hf_robust.runs import Flags, flags_of, read_args_file
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.training.arguments import RobustTrainingArguments
@@ -136,6 +136,7 @@ def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
         arguments = arguments._replace(model=ModelArguments(**vars(arguments.model)))
     arguments.training.resume_from_checkpoint = as_resume(arguments.training.resume_from_checkpoint)
     keep_trackio_local(arguments.training)
+    check_metric_names(arguments.data.metric_name or (), arguments.model.trust_remote_code)
     check_best_metric(arguments.training.metric_for_best_model, expected_by(arguments))
     check_votes(arguments.attack)
     check_flags(arguments)

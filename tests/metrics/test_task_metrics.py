@@ -52,7 +52,7 @@ def test_f1_is_about_the_named_class():
 def test_regression_of_files_is_squared_error_even_of_one_row():
     one = EvalPrediction(predictions=np.array([[1.5]]), label_ids=np.array([1.0]))
     assert glue_metrics(None, True)(one) == {"mse": pytest.approx(0.25)}
-    assert glue_metrics(None, True, metric_name="mae")(one) == {"mae": pytest.approx(0.5)}
+    assert glue_metrics(None, True, metric_names=["mae"])(one) == {"mae": pytest.approx(0.5)}
     assert math.isnan(glue_metrics("stsb", True)(one)["pearson"])
 
 
@@ -60,7 +60,7 @@ def test_multi_label_is_micro_f1():
     logits, truth = np.array([[2.0, -1.0], [1.0, 1.0]]), np.array([[1.0, 1.0], [1.0, 0.0]])
     data = EvalPrediction(predictions=logits, label_ids=truth)
     assert glue_metrics(None, False, is_multi_label=True)(data) == {"f1": pytest.approx(2 * 2 / (2 * 2 + 1 + 1))}
-    accuracy = glue_metrics(None, False, is_multi_label=True, metric_name="accuracy")
+    accuracy = glue_metrics(None, False, is_multi_label=True, metric_names=["accuracy"])
     assert accuracy(data) == {"accuracy": 0.0}
 
 
@@ -81,9 +81,9 @@ def test_unjoined_batches_of_tuples_and_labels():
 def test_metric_name_chooses_and_unknown_ones_are_refused():
     data = evaluated([0, 1, 2, 0], [0, 1, 1, 2])
     by_hand = np.mean([2 * 1 / (2 * 1 + 1 + 0), 2 * 1 / (2 * 1 + 0 + 1), 0.0])
-    assert glue_metrics(None, False, metric_name="f1_macro")(data)["f1_macro"] == pytest.approx(by_hand)
+    assert glue_metrics(None, False, metric_names=["f1_macro"])(data)["f1_macro"] == pytest.approx(by_hand)
     with pytest.raises(ValueError, match="--metric_name mse does not fit this kind of task; choose one of accuracy"):
-        glue_metrics(None, False, metric_name="mse")
+        glue_metrics(None, False, metric_names=["mse"])
 
 
 def test_predictions():
