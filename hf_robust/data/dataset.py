@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from hf_robust.words import Text, word_token_positions
+from hf_robust.words import UNICODE_WORDS, Text, WordRule, word_token_positions
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +73,7 @@ class TextDataset(Dataset[dict[str, Any]]):
         padding: "max_length" (or True) pads here, False leaves padding to the collator.
         label_column: column of the labels; None for unlabelled data.
         name: name of the split in errors, e.g. ``"train (train.csv)"``.
+        word_rule: the definition of a word, by the language of the texts (``hf_robust.words.words_of``).
 
     Raises:
         ValueError: no rows, a text that is not a string, more than two text columns.
@@ -88,13 +89,14 @@ class TextDataset(Dataset[dict[str, Any]]):
         padding: bool | str = False,
         label_column: str | None = "label",
         name: str = "the data set",
+        word_rule: WordRule = UNICODE_WORDS,
     ) -> None:
         if not 1 <= len(text_columns) <= 2:
             raise ValueError(f"a model reads one text column or two, got {list(text_columns)}: choose one or two.")
         if len(rows) == 0:
             raise ValueError(f"{name} has no rows: check its file, its split name and max_*_samples.")
         check_texts(rows, text_columns, name)
-        self.name = name
+        self.name, self.word_rule = name, word_rule
         self.text_columns = tuple(text_columns)
         self.tokenizer = tokenizer
         self.max_length = max_length
@@ -130,6 +132,10 @@ class TextDataset(Dataset[dict[str, Any]]):
         """Return the unchanged text columns of a row."""
         return self._texts[index]
 
+    def text(self, index: int) -> Text:
+        """Return the text columns of a row with their words."""
+        return Text(self.texts(index), self.word_rule)
+
     def label(self, index: int) -> Label:
         """Return the label of a row: class id, score, or one float per class; None without labels."""
         return None if self.labels is None else self.labels[index]
@@ -163,7 +169,7 @@ class TextDataset(Dataset[dict[str, Any]]):
         """
         if not self._is_full(index) or not getattr(self.tokenizer, "is_fast", False):
             return None
-        return {word for word, tokens in enumerate(self.word_positions(Text(self.texts(index)))) if tokens}
+        return {word for word, tokens in enumerate(self.word_positions(self.text(index))) if tokens}
 
     def word_positions(self, text: Text) -> list[list[int]]:
         """Return for each word of a text the positions of its tokens in ``encode``; an empty list if it is cut off.
