@@ -11,8 +11,8 @@ from hf_robust.words import NLTK_STOP_WORDS, Protection, Text
 
 LARGE_TABLE, KNOWN_SHARE, MOST_TEXTS = 10_000, 0.6, 200
 """A table of so many words knows at least this share of a language's content words. Of English data sets (SST-2, TREC,
-SMS spam, AG News, IMDB, MNLI, SNLI, ...) WordNet and counter-fitted neighbours know 75 to 93 %, of German, French and
-Spanish sentences 20 to 45 %."""
+SMS spam, AG News, IMDB, MNLI, SNLI, ...) WordNet and counter-fitted neighbours know 75 to 93 %, of 26 German,
+French and Spanish sentences 20 to 45 %."""
 
 
 def lexicon_coverage(
