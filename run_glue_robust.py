@@ -57,6 +57,7 @@ from hf_robust.wiring.smoothed import attacked_vote, certify_callback
 from hf_robust.wiring.static_attacks import file_attacks
 from hf_robust.wiring.task_checks import check_skip_labels, check_task, needs_classes
 from hf_robust.wiring.view_attacks import makes_views, view_attacks
+from hf_robust.words import words_of
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     model, tokenizer = load(args, config, labels, corpus)
 
     # Preprocessing the datasets: only the rows that are used are tokenized.
-    splits = Splits(corpus, labels, tokenizer, data_args, config)
+    splits = Splits(corpus, labels, tokenizer, data_args, config, words_of(args.attack.language))
     train_dataset, eval_dataset = tokenize(splits, args)
     train_dataset = with_extra_rows(train_dataset, args)  # [hf_robust]
 
@@ -255,10 +256,7 @@ def add_certificates(
     trainer: RobustTrainer, args: Arguments, splits: Splits, synonyms: Lexicon | None
 ) -> CertifyCallback | None:
     # [hf_robust] Certify the vote over random substitutions
-    budget = args.attack.attack_token_budget
-    callback = certify_callback(
-        args.certify, synonyms, trainer.eval_dataset, splits.max_length, budget, args.attack.protection()
-    )
+    callback = certify_callback(args.certify, args.attack, synonyms, trainer.eval_dataset, splits.max_length)
     return callback and callback.attach(trainer)
 
 

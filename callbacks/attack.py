@@ -161,7 +161,7 @@ class AttackCallback(Measurement):
         for name, attack in self.attacks.items():
             check_attack(attack, victim, self.plans, examples_of(attack, self.examples))
             if self.trainer.is_world_process_zero():
-                log_coverage(attack, self.coverage[name])
+                log_coverage(attack, self.coverage[name], examples_of(attack, self.examples))
 
     def _measure(self, output: EvalLoopOutput) -> Part | None:
         trainer = self.trainer

@@ -18,7 +18,6 @@ from hf_robust.callbacks.measurement import Measurement, Part
 from hf_robust.certify import CertifySettings, Smoothing, certify_key, certify_texts, require_substitutes
 from hf_robust.metrics import Certificate, CertificateSummary
 from hf_robust.runs import CERTIFICATES_FOLDER, JOURNAL_FOLDER, journal_seconds, share_path, write_certificates
-from hf_robust.words import Text
 
 
 class CertifyCallback(Measurement):
@@ -64,13 +63,13 @@ class CertifyCallback(Measurement):
         super().__init__(strategy, max_length, token_budget)
         if not examples:
             raise ValueError("There is no example to certify; pass at least one row of evaluation data.")
-        require_substitutes(smoothing, [Text(example.texts) for example in examples])
+        require_substitutes(smoothing, [smoothing.text(example.texts) for example in examples])
         self.smoothing, self.settings, self.examples = smoothing, settings, list(examples)
         self.seconds = {"certify": 0.0}
 
     def describe(self) -> dict[str, Any]:
         """Settings, table and coverage for the run card; JSON-ready."""
-        coverage = self.smoothing.coverage(Text(example.texts) for example in self.examples)
+        coverage = self.smoothing.coverage(self.smoothing.text(example.texts) for example in self.examples)
         described = {**self.settings.describe(), **self.smoothing.describe(), "coverage": coverage.describe()}
         return {**described, "num_examples": len(self.examples)}
 

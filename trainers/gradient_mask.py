@@ -12,7 +12,7 @@ from hf_robust.attacks.engine.tokens import check_mask_token
 from hf_robust.training.arguments import check_choice, check_range
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.step_passes import Passes, union_passes
-from hf_robust.training.text_views import generated_views, union_loss
+from hf_robust.training.text_views import generated_views, union_loss, word_rule_of
 from hf_robust.training.view_arguments import GenerationArguments
 from hf_robust.views import MaskedViews, ViewSource
 from hf_robust.views.masked import UNITS
@@ -74,7 +74,8 @@ class GradientMaskTrainer(RobustTrainer):
         args = self.args
         if self.train_dataset is not None:
             check_mask_token(self.processing_class)
-        maker = MaskedViews(args.mask_topk, args.mask_unit, args.mask_per_class, args.seed, self.protection)
+        settings = args.mask_topk, args.mask_unit, args.mask_per_class, args.seed
+        maker = MaskedViews(*settings, self.protection, word_rule_of(self))
         return generated_views(self, {"masked": maker})
 
     def compute_loss(

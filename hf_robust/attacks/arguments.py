@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_robust.attacks.static import FILE_PREFIX
-from hf_robust.words import Protection, read_protection
+from hf_robust.words import ENGLISH, Protection, check_language, language_name, read_protection
 from hf_robust.words.protected import KINDS
 
 NO_RELATION = ("neutral", "not_duplicate", "not_equivalent")
@@ -25,6 +25,7 @@ _NATIVE_ONLY = (
     "attack_fixed",
     "attack_scores",
     "attack_lexicon",
+    "language",
     "pos_tagger",
     "sentence_encoder",
     "min_similarity",
@@ -126,6 +127,13 @@ class AttackArguments:
             "a text file with one word or phrase per line. Default: none."
         },
     )
+    language: str = field(
+        default=ENGLISH,
+        metadata={
+            "help": "Language of the texts, by its two letters (de, fr, zh, ...). It decides what a word is, which "
+            "WordNet and stop words are used, and which attacks there are. Default: en."
+        },
+    )
     lexicon: str = field(
         default="wordnet",
         metadata={
@@ -141,8 +149,12 @@ class AttackArguments:
         default=None,
         metadata={"help": "Source of antonyms. Default: --lexicon, if it has antonyms (builtin, wordnet)."},
     )
-    pos_tagger: Literal["nltk", "none"] = field(
-        default="nltk", metadata={"help": "Tagger of the part-of-speech constraint; none: no such constraint."}
+    pos_tagger: str = field(
+        default="auto",
+        metadata={
+            "help": "Tagger of the part-of-speech constraint: nltk (English), the folder or Hub id of a token "
+            "classifier with universal tags, or none (no such constraint). Default: nltk for English, else none."
+        },
     )
     sentence_encoder: str | None = field(
         default=None,
@@ -226,6 +238,12 @@ class AttackArguments:
         if len(self.name_lists) > 2:
             raise ValueError(f"--name_lists takes a file of people and a file of places, got {len(self.name_lists)}.")
         self.protection()
+        check_language(self.language)
+        if self.pos_tagger == "nltk" and self.language != ENGLISH:
+            raise ValueError(
+                f"--pos_tagger nltk is a tagger of English, and the texts are {language_name(self.language)}: give a "
+                "token classifier with universal tags, or none."
+            )
 
     def _refuse_native_flags(self) -> None:
         defaults = vars(AttackArguments())

@@ -155,7 +155,7 @@ class Attack:
             "frozen_columns": sorted(self.frozen_columns),
             "seed": self.seed,
             "ranks_movable_only": self.ranks_movable_only,
-            "word_rule": self.word_rule.name,
+            **self.word_rule.describe(),
         }
 
     def plan_fingerprint(self) -> str:
@@ -163,7 +163,9 @@ class Attack:
         defaults = (Constraint.opens, Constraint.admits)
         lexical = [rule for rule in self.constraints if (type(rule).opens, type(rule).admits) != defaults]
         described = [rule.describe() for rule in lexical]
-        return _digest([self.word_rule.name, self.candidates.fingerprint(), described, _fingerprints(lexical)])
+        return _digest(
+            [*self.word_rule.describe().values(), self.candidates.fingerprint(), described, _fingerprints(lexical)]
+        )
 
     def fingerprint(self) -> str:
         """Hash (16 hexadecimal characters) of everything that a result can depend on."""

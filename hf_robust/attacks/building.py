@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hf_robust.attacks.arguments import AttackArguments, resolve_frozen_columns, resolve_skip_labels
 from hf_robust.attacks.attack import Attack, AttackOrForeign
+from hf_robust.attacks.languages import check_attacks, in_language
 from hf_robust.attacks.parts.candidates import AnyOf, Candidates, FromLexicon
 from hf_robust.attacks.parts.constraints import Constraint, MaxChangedShare, Protected
 from hf_robust.attacks.parts.genetic_search import Genetic
@@ -131,12 +132,14 @@ def build_attacks(
         skip_labels=resolve_skip_labels(args.skip_labels, label_names) if obstinate else frozenset(),
         frozen_columns=resolve_frozen_columns(args.frozen_columns, text_columns),
     )
+    check_attacks(args.language, args.recipes)
     return {name: _with_flags(ATTACKS[name](resources), args) for name in args.recipes}
 
 
 def _with_flags(attack: Attack, args: AttackArguments) -> Attack:
     if args.attack_fixed:
         attack = with_bug_fixes(attack)
+    attack = in_language(attack, args.language)
     if args.attack_scores is not None:
         attack = replace(attack, scores=args.attack_scores)
     if args.attack_ranking != "recipe":

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from hf_robust.attacks.languages import check_attacks
+from hf_robust.words import ENGLISH
+
 if TYPE_CHECKING:
     from hf_robust.attacks.arguments import AttackArguments
 
@@ -72,6 +75,12 @@ def check_flags_are_read(
         present = f"the attacks are {', '.join(attacks)}" if attacks else "there is none"
         raise ValueError(
             f"nothing in this run reads --{flag}{shown}: it is for {readers}{condition}, and {present}; leave it out."
+        )
+    check_attacks(args.language, attacks)
+    if args.language != ENGLISH and not (attacks or protects):
+        raise ValueError(
+            f"--language {args.language} decides the words of attacks, votes, certificates and texts to train on, and "
+            "there is none of them; add --attacks, or leave it out."
         )
     if args.protect and not (attacks or protects):
         raise ValueError(

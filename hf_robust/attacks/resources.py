@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_robust.attacks.parts.constraints import Constraint, NoStopWords, OpenColumns
 from hf_robust.attacks.parts.similarity import Encoder
-from hf_robust.lexicons import Lexicon, NameLists, Thesaurus, WordNetLexicon, load_lexicon
+from hf_robust.lexicons import Lexicon, NameLists, Thesaurus, WordNetLexicon, language_wordnet, load_lexicon
 from hf_robust.lexicons.sememes import SememeTable, load_sememes
-from hf_robust.words import Lemmatizer, Tagger, nltk_stop_words, nltk_tagger
+from hf_robust.words import (
+    ENGLISH,
+    TEXTATTACK_WORDS,
+    Lemmatizer,
+    Tagger,
+    language_name,
+    nltk_stop_words,
+    nltk_tagger,
+    stop_words_of,
+    words_of,
+)
 
 if TYPE_CHECKING:
     from hf_robust.attacks.arguments import AttackArguments
@@ -18,6 +29,7 @@ if TYPE_CHECKING:
     from hf_robust.attacks.parts.fluency import LanguageModel
     from hf_robust.attacks.parts.word_distance import WordVectors
 
+logger = logging.getLogger(__name__)
 
 Part = TypeVar("Part")
 
@@ -110,7 +122,20 @@ class _Loaded:
 
 
 def _tagger(flags: AttackArguments) -> Tagger | None:
-    return nltk_tagger() if flags.pos_tagger == "nltk" else None
+    if flags.pos_tagger in ("auto", "nltk"):
+        if flags.language == ENGLISH:
+            return nltk_tagger()
+        logger.warning(
+            "Substitutes may have another part of speech than their words, since no tagger of %s is given "
+            "(--pos_tagger MODEL).",
+            language_name(flags.language),
+        )
+        return None
+    if flags.pos_tagger == "none":
+        return None
+    from hf_robust.attacks.models.tagger import load_tagger
+
+    return load_tagger(flags.pos_tagger)
 
 
 def _encoder(flags: AttackArguments) -> Encoder | None:
@@ -126,7 +151,8 @@ def _masked_lm(flags: AttackArguments) -> MaskedLM | None:
         return None
     from hf_robust.attacks.models.masked_lm import load_masked_lm
 
-    return load_masked_lm(flags.masked_lm)
+    rule = TEXTATTACK_WORDS if flags.language == ENGLISH else words_of(flags.language)
+    return load_masked_lm(flags.masked_lm, rule=rule)
 
 
 def _language_model(flags: AttackArguments) -> LanguageModel | None:
@@ -147,20 +173,24 @@ def _word_vectors(flags: AttackArguments) -> WordVectors | None:
 
 def _thesaurus(flags: AttackArguments) -> Thesaurus:
     try:
-        return WordNetLexicon()
+        return WordNetLexicon() if flags.language == ENGLISH else language_wordnet(flags.language)
     except ValueError as error:
         raise ValueError(f"the pwws attack uses WordNet and not --lexicon: {error}") from error
+
+
+def _stop_words(flags: AttackArguments) -> frozenset[str]:
+    return nltk_stop_words() if flags.language == ENGLISH else stop_words_of(flags.language).words
 
 
 class FlaggedResources(Resources):
     """The resources that the flags name, each loaded when a recipe first uses it."""
 
-    synonyms: Any = _Loaded(lambda flags: load_lexicon(flags.synonym_source(), "synonym"))
-    antonyms: Any = _Loaded(lambda flags: load_lexicon(flags.antonym_source(), "antonym"))
+    synonyms: Any = _Loaded(lambda flags: load_lexicon(flags.synonym_source(), "synonym", flags.language))
+    antonyms: Any = _Loaded(lambda flags: load_lexicon(flags.antonym_source(), "antonym", flags.language))
     tagger: Any = _Loaded(_tagger)
     encoder: Any = _Loaded(_encoder)
     thesaurus: Any = _Loaded(_thesaurus)
-    stop_words: Any = _Loaded(lambda flags: nltk_stop_words())
+    stop_words: Any = _Loaded(_stop_words)
     masked_lm: Any = _Loaded(_masked_lm)
     language_model: Any = _Loaded(_language_model)
     word_vectors: Any = _Loaded(_word_vectors)

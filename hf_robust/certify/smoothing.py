@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import random
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from hf_robust.lexicons import Lexicon, equal_draws, lexicon_coverage, random_substitutes, substitution_sets
+from hf_robust.lexicons import (
+    Lexicon,
+    equal_draws,
+    lexicon_coverage,
+    random_substitutes,
+    substitution_sets,
+    unknown_words,
+)
 from hf_robust.lexicons.substitution import SubstitutionSets
 from hf_robust.metrics import Coverage
-from hf_robust.words import UNICODE_WORDS, Protection, Text
+from hf_robust.words import UNICODE_WORDS, Protection, Text, WordRule
+
+logger = logging.getLogger(__name__)
 
 
 class Smoothing:
@@ -30,7 +40,7 @@ class Smoothing:
     :math:`1 - \prod_i q_{x_i}`. The overlap is computed over the drawn strings, in the case of the word that they
     replace: "I" and "iPhone" have no case pattern that a substitute could take and return.
 
-    A certificate holds for this table and the word rule ``UnicodeWords``. It does not cover an attacker who swaps
+    A certificate holds for this table and this word rule. It does not cover an attacker who swaps
     words that are not in the table, or who adds and removes words. No swap changes which words are parts of a
     separated contraction, and so have no substitutes.
 
@@ -48,6 +58,7 @@ class Smoothing:
         protection: spans that neither the vote nor the attacker changes; None for none. The attacker's swaps neither
             create nor remove a protected span (as in `hf_robust.attacks.building.with_protection`), so a text and its
             attacked version have the same closed words, and the coupling holds for the other words.
+        word_rule: the definition of a word, by the language of the texts.
     """
 
     def __init__(
@@ -56,10 +67,16 @@ class Smoothing:
         seed: int = 0,
         neighbours: Lexicon | None = None,
         protection: Protection | None = None,
+        word_rule: WordRule = UNICODE_WORDS,
     ) -> None:
+        self.word_rule = word_rule
         self.lexicon, self.seed, self.protection = lexicon, seed, protection
         self.neighbours = lexicon if neighbours is None else neighbours
         self._overlaps: dict[str, float] = {}
+
+    def text(self, columns: Sequence[str]) -> Text:
+        """A text with the words of the vote."""
+        return Text(tuple(columns), self.word_rule)
 
     def sample(self, text: Text, number: int) -> Text:
         """Draw ``number`` of this text; it depends only on the seed, the text's columns and the number."""
@@ -103,15 +120,15 @@ class Smoothing:
     def overlap(self, word: str) -> float:
         """q_w of a word, in [0, 1]."""
         if word not in self._overlaps:
-            draws = equal_draws(self.lexicon, word)
-            placed = dict.fromkeys(UNICODE_WORDS.substitutes(word, self.neighbours))
+            draws = equal_draws(self.lexicon, word, self.word_rule)
+            placed = dict.fromkeys(self.word_rule.substitutes(word, self.neighbours))
             self._overlaps[word] = min((self._shared(draws, new) for new in placed), default=1.0)
         return self._overlaps[word]
 
     def _shared(self, draws: Sequence[str], new: str) -> float:
-        if not UNICODE_WORDS.is_one_word(new):
+        if not self.word_rule.is_one_word(new):
             return 0.0
-        first, second = Counter(draws), Counter(equal_draws(self.lexicon, new))
+        first, second = Counter(draws), Counter(equal_draws(self.lexicon, new, self.word_rule))
         sizes = len(draws), second.total()
         return sum(min(first[s] * sizes[1], second[s] * sizes[0]) for s in first) / (sizes[0] * sizes[1])
 
@@ -120,7 +137,7 @@ class Smoothing:
         described: dict[str, Any] = {
             "lexicon": self.lexicon.describe(),
             "seed": self.seed,
-            "word_rule": UNICODE_WORDS.name,
+            **self.word_rule.describe(),
         }
         if self.neighbours is not self.lexicon:
             described["neighbours"] = self.neighbours.describe()
@@ -130,7 +147,12 @@ class Smoothing:
 
     def fingerprint(self) -> list[Any]:
         """Everything that draws and slacks depend on, for the name of a journal."""
-        parts = [self.seed, self.lexicon.fingerprint(), self.neighbours.fingerprint(), UNICODE_WORDS.name]
+        parts = [
+            self.seed,
+            self.lexicon.fingerprint(),
+            self.neighbours.fingerprint(),
+            *self.word_rule.describe().values(),
+        ]
         return [*parts, self.protection.fingerprint()] if self.protection else parts
 
 
@@ -150,3 +172,6 @@ def require_substitutes(smoothing: Smoothing, texts: Sequence[Text]) -> None:
             f"the lexicon {smoothing.neighbours.source} has no word of the {len(texts)} texts, so there is nothing to "
             "certify; give a table that covers the texts."
         )
+    if smoothing.word_rule is UNICODE_WORDS:
+        if sentence := unknown_words(smoothing.lexicon, [text.columns for text in texts]):
+            logger.warning("the vote: %s.", sentence)

@@ -68,7 +68,7 @@ def certify_texts(
             _check_earlier(done[idx], labels[place], settings.votes, num_labels, journal)
     bar = tqdm(total=len(texts), initial=len(done), desc="certifying", disable=not progress, leave=False)
     with bar, book:
-        left = [(place, Text(tuple(texts[place]))) for place in waiting]
+        left = [(place, smoothing.text(texts[place])) for place in waiting]
         for counted in _count_votes(predict, left, smoothing, settings.votes, num_labels, batch):
             for place, text, votes in counted:
                 overlaps = [smoothing.overlap(text.tokens[index]) for index in smoothing.changeable(text)]

@@ -117,7 +117,8 @@ def run(options: argparse.Namespace) -> str:
     from hf_robust.runs import claim_folder
     from hf_robust.wiring.checkpoint_attack import AttackOptions, load_classifier, measure_attacks, splits_of
     from hf_robust.wiring.restored import restore_inference
-    from hf_robust.words import Text
+    from hf_robust.wiring.smoothed import check_certified_language
+    from hf_robust.words import words_of
 
     options.output_dir = output_folder(options)
     settings = CertifySettings(options.votes, options.alpha, options.bound, options.rule)
@@ -127,15 +128,17 @@ def run(options: argparse.Namespace) -> str:
         options.attack_lexicon = options.attack_lexicon or options.neighbours
     flags = AttackArguments(**_fields_of(options, AttackArguments), **sample)
     check_flags_are_read(flags, flags.recipes, (), protects=True)
-    neighbours = None if options.neighbours is None else load_lexicon(options.neighbours)
-    smoothing = Smoothing(load_lexicon(options.lexicon), options.seed, neighbours, flags.protection())
+    check_certified_language(flags.language)
+    neighbours = None if options.neighbours is None else load_lexicon(options.neighbours, language=flags.language)
+    substitutes = load_lexicon(options.lexicon, language=flags.language)
+    smoothing = Smoothing(substitutes, options.seed, neighbours, flags.protection(), words_of(flags.language))
     attack_options = AttackOptions(**_fields_of(options, AttackOptions))
     model, tokenizer = load_classifier(options.model, options.device)
     refuse_without_classes(options.model, model.config)
     settings.check_classes(model.config.num_labels)
     splits = splits_of(attack_options, options.data, model, tokenizer)
     examples = choose_examples(splits.labelled("validation"), options.num_examples, options.seed)
-    texts = [Text(example.texts) for example in examples]
+    texts = [smoothing.text(example.texts) for example in examples]
     require_substitutes(smoothing, texts)
     attacked = measure_attacks(attack_options, flags) if flags.attacks else None
     restored = restore_inference(options.model, model, tokenizer)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from hf_robust.data.rows import Label, read_text_rows
-from hf_robust.words import Text, word_token_positions
+from hf_robust.words import UNICODE_WORDS, Text, WordRule, word_token_positions
 
 CHUNK = 1000
 """Number of rows that are tokenised at a time, as in datasets.map."""
@@ -45,6 +45,7 @@ class TextDataset(Dataset[dict[str, Any]]):
         class_names: names of the classes in the order of the model's ids, which labels that are names need. Integers
             that a ``datasets.ClassLabel`` names are matched by name. Default: the names of the ``ClassLabel``, if any.
         name: name of the split in errors, e.g. ``"train (train.csv)"``.
+        word_rule: the definition of a word, by the language of the texts (``hf_robust.words.words_of``).
 
     Raises:
         ValueError: no rows, a column that is not there, a text that is not a string, a label that is missing or no
@@ -62,8 +63,9 @@ class TextDataset(Dataset[dict[str, Any]]):
         label_column: str | None = "label",
         class_names: Sequence[str] | None = None,
         name: str = "the data set",
+        word_rule: WordRule = UNICODE_WORDS,
     ) -> None:
-        self.name = name
+        self.name, self.word_rule = name, word_rule
         self.text_columns = (text_columns,) if isinstance(text_columns, str) else tuple(text_columns)
         self._texts, self.labels, self.class_names = read_text_rows(
             rows, self.text_columns, label_column, class_names, name
@@ -100,6 +102,10 @@ class TextDataset(Dataset[dict[str, Any]]):
         """Return the unchanged text columns of a row."""
         return self._texts[index]
 
+    def text(self, index: int) -> Text:
+        """Return the text columns of a row with their words."""
+        return Text(self.texts(index), self.word_rule)
+
     def label(self, index: int) -> Label:
         """Return the label of a row: class id, score, or one float per class; None without labels."""
         return None if self.labels is None else self.labels[index]
@@ -133,7 +139,7 @@ class TextDataset(Dataset[dict[str, Any]]):
         """
         if not self._is_full(index) or not getattr(self.tokenizer, "is_fast", False):
             return None
-        return {word for word, tokens in enumerate(self.word_positions(Text(self.texts(index)))) if tokens}
+        return {word for word, tokens in enumerate(self.word_positions(self.text(index))) if tokens}
 
     def word_positions(self, text: Text) -> list[list[int]]:
         """Return for each word of a text the positions of its tokens in ``encode``; an empty list if it is cut off.

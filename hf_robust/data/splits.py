@@ -12,6 +12,7 @@ from hf_robust.data.files import Rows
 from hf_robust.data.labels import UNLABELLED, Labels, is_missing, label_key
 from hf_robust.data.length import usable_length
 from hf_robust.data.load import Corpus
+from hf_robust.words import UNICODE_WORDS, WordRule
 
 logger = logging.getLogger(__name__)
 
@@ -23,11 +24,19 @@ class Splits:
         corpus: the rows.
         labels: the classes of the task.
         tokenizer, config: their maximum length limits ``--max_seq_length``.
+        word_rule: the definition of a word, by the language of the texts.
     """
 
     def __init__(
-        self, corpus: Corpus, labels: Labels, tokenizer: Any, args: DataTrainingArguments, config: Any = None
+        self,
+        corpus: Corpus,
+        labels: Labels,
+        tokenizer: Any,
+        args: DataTrainingArguments,
+        config: Any = None,
+        word_rule: WordRule = UNICODE_WORDS,
     ) -> None:
+        self.word_rule = word_rule
         self.corpus, self.labels, self.tokenizer, self.args = corpus, labels, tokenizer, args
         usable = usable_length(tokenizer, config) or args.max_seq_length
         if args.max_seq_length > usable:
@@ -90,6 +99,7 @@ class Splits:
             padding="max_length" if self.args.pad_to_max_length else False,
             label_column=label_column,
             name=where,
+            word_rule=self.word_rule,
         )
 
     def _check_labels(self, rows: Rows, where: str) -> None:

@@ -2,8 +2,9 @@
 
 from hf_robust.lexicons.base import Lexicon, Relation, TableLexicon, Thesaurus
 from hf_robust.lexicons.builtin import opposite_groups, synonym_groups
-from hf_robust.lexicons.coverage import lexicon_coverage
+from hf_robust.lexicons.coverage import lexicon_coverage, unknown_words
 from hf_robust.lexicons.load import LEXICONS, build_counts, build_perturbation_sets, build_table, load_lexicon
+from hf_robust.lexicons.multilingual import LanguageWordNet, language_wordnet
 from hf_robust.lexicons.name_lists import NameLists
 from hf_robust.lexicons.neighbours import read_table, write_table
 from hf_robust.lexicons.perturbation_sets import PerturbationSets, count_words, perturbation_sets
@@ -15,6 +16,7 @@ from hf_robust.words.vector_files import read_vectors
 
 __all__ = [
     "LEXICONS",
+    "LanguageWordNet",
     "Lexicon",
     "NameLists",
     "PerturbationSets",
@@ -28,6 +30,7 @@ __all__ = [
     "cache_folder",
     "count_words",
     "equal_draws",
+    "language_wordnet",
     "lexicon_coverage",
     "load_lexicon",
     "nearest_words",
@@ -39,5 +42,6 @@ __all__ = [
     "split_table",
     "substitution_sets",
     "synonym_groups",
+    "unknown_words",
     "write_table",
 ]

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from hf_robust.lexicons.base import Lexicon, check_relation
 from hf_robust.lexicons.builtin import builtin_lexicon
+from hf_robust.lexicons.multilingual import language_wordnet
 from hf_robust.lexicons.neighbours import neighbours_lexicon
 from hf_robust.lexicons.perturbation_sets import PerturbationSets, perturbation_sets
 from hf_robust.lexicons.vectors import nearest_words, vectors_lexicon
 from hf_robust.lexicons.wordnet import WordNetLexicon, wordnet_lexicon
+from hf_robust.words import ENGLISH, check_language, language_name
 from hf_robust.words.vector_files import read_vectors, refuse_pickle
 
 LEXICONS: dict[str, Callable[..., Lexicon]] = {
@@ -30,18 +32,28 @@ _CHOICES = (
 )
 
 
-def load_lexicon(spec: str, relation: str = "synonym") -> Lexicon:
+def load_lexicon(spec: str, relation: str = "synonym", language: str = ENGLISH) -> Lexicon:
     """Load the lexicon that ``spec`` names, for ``relation`` "synonym" or "antonym".
 
-    ``builtin`` and ``wordnet`` have both relations. A file does not tell its relation, so ``relation`` is recorded
-    without a check.
+    ``builtin`` and ``wordnet`` have both relations; ``wordnet`` is that of ``language`` (``language_wordnet``). A file
+    tells neither its relation nor its language, so ``relation`` is recorded without a check.
 
     Raises:
-        ValueError: the name is unknown, the file is missing or malformed, or WordNet data are missing.
+        ValueError: the name or language is unknown, the file is missing or malformed, WordNet data are missing, or
+            the lexicon is English and the language is not.
     """
     relation = check_relation(relation)
     name, path = split_spec(spec)
-    return LEXICONS[name](relation) if path is None else LEXICONS[name](path, relation)
+    if path is not None:
+        return LEXICONS[name](path, relation)
+    if check_language(language) == ENGLISH:
+        return LEXICONS[name](relation)
+    if name == "wordnet":
+        return language_wordnet(language, relation)
+    raise ValueError(
+        f"the lexicon {name} is English, and the texts are {language_name(language)}: give --lexicon wordnet, a JSON "
+        "table or word vectors of their language."
+    )
 
 
 def split_spec(spec: str) -> tuple[str, Path | None]:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Collection, Mapping, Sequence
 
 from hf_robust.lexicons.base import Lexicon
-from hf_robust.words import UNICODE_WORDS, Text
+from hf_robust.words import UNICODE_WORDS, Text, WordRule
 
 SubstitutionSets = Mapping[int, Sequence[str]]
 """Word number -> substitutes, without the word itself; words without substitutes are left out."""
@@ -33,9 +33,9 @@ def random_substitutes(sets: SubstitutionSets, rng: random.Random) -> dict[int, 
     return swaps
 
 
-def equal_draws(lexicon: Lexicon, word: str) -> list[str]:
+def equal_draws(lexicon: Lexicon, word: str, rule: WordRule = UNICODE_WORDS) -> list[str]:
     """The equally likely draws of :func:`random_substitutes` for ``word``, the word itself first.
 
     Two substitutes that differ only in case can give the same string twice, which is then drawn twice as often.
     """
-    return [word, *UNICODE_WORDS.substitutes(word, lexicon)]
+    return [word, *rule.substitutes(word, lexicon)]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from hf_robust.lexicons import lexicon_coverage
+from hf_robust.lexicons import lexicon_coverage, unknown_words
+from hf_robust.lexicons.coverage import MOST_TEXTS
 from hf_robust.metrics import Coverage, sampled_rows
-from hf_robust.training.text_views import skipped_labels
+from hf_robust.training.text_views import skipped_labels, word_rule_of
 from hf_robust.views import AttackedAntonym
-from hf_robust.words import Text
+from hf_robust.words import UNICODE_WORDS, Text
 
 if TYPE_CHECKING:
     from hf_robust.training.base import RobustTrainer
@@ -49,6 +50,10 @@ def _report(trainer: RobustTrainer, role: str, coverage: Coverage) -> None:
         )
     if not trainer.is_world_process_zero():
         return
+    if word_rule_of(trainer) is UNICODE_WORDS and hasattr(dataset := _plain_dataset(trainer), "texts"):
+        texts = [dataset.texts(row) for row in sampled_rows(len(dataset), MOST_TEXTS)]
+        if sentence := unknown_words(getattr(trainer, role), texts):
+            logger.warning("%s: %s.", trainer.name, sentence)
     message = f"{trainer.name}: {source} has {role} for {coverage.in_words()} of the training set"
     if coverage.is_little:
         logger.warning("%s, which is little; use a larger table (%s).", message, LEXICON_FLAGS[role])
@@ -68,7 +73,7 @@ def _text_coverage(trainer: RobustTrainer, role: str) -> Coverage | None:
     if role == "antonyms":
         skipped = skipped_labels(trainer)
         rows = [row for row in rows if dataset.label(row) not in skipped]
-    texts = [Text(dataset.texts(row)) for row in rows]
+    texts = [dataset.text(row) for row in rows]
     read_words = dict(zip(texts, map(dataset.read_words, rows), strict=True))
     sources = getattr(trainer.train_dataset, "sources", {}).values()
     attacked = [source for source in sources if role == "antonyms" and isinstance(source, AttackedAntonym)]

@@ -135,7 +135,7 @@ class GenerateViews(TrainerCallback):
             if coverage is not None:
                 self._coverage[name] = {"coverage": coverage.describe()}
             if self.trainer.is_world_process_zero():
-                log_coverage(attack, coverage)
+                log_coverage(attack, coverage, examples)
 
     def _check_files_stay(self) -> None:
         for source in self.sources.values():

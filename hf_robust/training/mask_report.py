@@ -20,7 +20,6 @@ from hf_robust.metrics import sampled_rows
 from hf_robust.models.passes import uncounted
 from hf_robust.modules.mask_rank import RankCorrelation, leave_one_out_importances, rank_correlation
 from hf_robust.runs import MaskLine, clear_mask_lines, mask_defect, mask_line, write_mask_line
-from hf_robust.words import Text
 
 if TYPE_CHECKING:
     from hf_robust.trainers.flat import FLATTrainer
@@ -117,7 +116,7 @@ class MaskReport(TrainerCallback):
             name = type(data.tokenizer).__name__
             logger.warning("The report on the word mask has no word importances: %s is no fast tokenizer.", name)
             return []
-        texts = ((row, Text(data.texts(row))) for row in sampled_rows(len(data)))
+        texts = ((row, data.text(row)) for row in sampled_rows(len(data)))
         return [(row, [word.text.lower() for word in text.words], data.word_positions(text)) for row, text in texts]
 
     def word_importances(self) -> dict[str, float]:

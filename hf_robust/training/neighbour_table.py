@@ -15,7 +15,8 @@ from hf_robust.attacks.engine.vocabulary import Vocabulary, whole_words
 from hf_robust.lexicons import Lexicon
 from hf_robust.metrics import Coverage, sampled_rows
 from hf_robust.training.arguments import RobustTrainingArguments, check_range
-from hf_robust.words import UNICODE_WORDS
+from hf_robust.training.text_views import word_rule_of
+from hf_robust.words import UNICODE_WORDS, WordRule
 
 if TYPE_CHECKING:
     from hf_robust.training.base import Batch, RobustTrainer
@@ -67,8 +68,9 @@ class NeighbourTable:
                 f"{trainer.name} aligns words with tokens, which needs a fast tokenizer, got "
                 f"{type(tokenizer).__name__}; load it with use_fast=True."
             )
+        rule = word_rule_of(trainer)
         try:
-            vocabulary = whole_words(tokenizer)
+            vocabulary = whole_words(tokenizer) if rule is UNICODE_WORDS else whole_words(tokenizer, rule)
         except ValueError as error:
             raise ValueError(
                 f"{trainer.name} mixes words that are single tokens, and {type(tokenizer).__name__} has none; use a "
@@ -76,7 +78,7 @@ class NeighbourTable:
             ) from error
         layer: Any = word_embeddings(trainer.model)[0]
         self._look_up: Callable[[Tensor], Tensor] = layer.forward
-        near = direct_neighbours(vocabulary, trainer.synonyms)
+        near = direct_neighbours(vocabulary, trainer.synonyms, rule)
         further = second_neighbours(near) if second_order else {}
         rows = {token: [token, *direct, *further.get(token, ())][:limit] for token, direct in near.items()}
         size, width = len(layer.weight), max(map(len, rows.values()), default=1)
@@ -85,7 +87,7 @@ class NeighbourTable:
         for token, row in rows.items():
             self._ids[token, : len(row)] = torch.tensor(row, dtype=torch.int32)
             self._counts[token], self._direct[token] = len(row), 1 + len(near[token])
-        self._inside = inside_words(tokenizer, vocabulary, size)
+        self._inside = inside_words(tokenizer, vocabulary, size, rule)
         self._special = torch.tensor(sorted(tokenizer.all_special_ids))
         if trainer.protection is not None:
             logger.warning(
@@ -125,12 +127,14 @@ class NeighbourTable:
         return int((begins & whole & (self._direct[ids] > 1)).sum()), int(begins.sum())
 
 
-def direct_neighbours(vocabulary: Vocabulary, lexicon: Lexicon) -> dict[int, list[int]]:
+def direct_neighbours(
+    vocabulary: Vocabulary, lexicon: Lexicon, rule: WordRule = UNICODE_WORDS
+) -> dict[int, list[int]]:
     """Token id of each word with substitutes -> ids of its substitutes, in the lexicon's order."""
     ids = dict(zip(vocabulary.words, vocabulary.ids, strict=True))
     near: dict[int, list[int]] = {}
     for word, token in ids.items():
-        substitutes = dict.fromkeys(map(ids.get, UNICODE_WORDS.substitutes(word, lexicon)))
+        substitutes = dict.fromkeys(map(ids.get, rule.substitutes(word, lexicon)))
         neighbours = [neighbour for neighbour in substitutes if neighbour is not None and neighbour != token]
         if neighbours:
             near[token] = neighbours
@@ -149,7 +153,7 @@ def second_neighbours(near: dict[int, list[int]]) -> dict[int, list[int]]:
     }
 
 
-def inside_words(tokenizer: Any, vocabulary: Vocabulary, size: int) -> Tensor:
+def inside_words(tokenizer: Any, vocabulary: Vocabulary, size: int, rule: WordRule = UNICODE_WORDS) -> Tensor:
     """[``size``] bool, True for a token that continues the word before it.
 
     Such a token has the prefix of word pieces (WordPiece's ``##``), or forms a longer word when it is decoded after a
@@ -161,6 +165,6 @@ def inside_words(tokenizer: Any, vocabulary: Vocabulary, size: int) -> Tensor:
     prefix = getattr(tokenizer.backend_tokenizer.model, "continuing_subword_prefix", None)
     inside = torch.zeros(size, dtype=torch.bool)
     for (number, token), text in zip(tokens.items(), decoded, strict=True):
-        first = next(iter(UNICODE_WORDS.split(text)), (word, 0, 0))[0]
+        first = next(iter(rule.split(text)), (word, 0, 0))[0]
         inside[number] = first != word or bool(prefix and token.startswith(prefix))
     return inside

@@ -17,13 +17,20 @@ from hf_robust.lexicons import cache_folder
 from hf_robust.metrics import aim_of
 from hf_robust.views import AttackedAntonym, AttackedViews, GeneratedViews, Refresh, StoredViews, ViewMaker
 from hf_robust.views.generated import Extra
-from hf_robust.words import Text
+from hf_robust.words import UNICODE_WORDS, WordRule
 
 if TYPE_CHECKING:
     from hf_robust.training.base import Batch, RobustTrainer
 
 
 ONCE = Refresh()
+
+
+def word_rule_of(trainer: RobustTrainer) -> WordRule:
+    """The word rule of the training texts; that of English for a data set without one."""
+    dataset = getattr(trainer.train_dataset, "dataset", trainer.train_dataset)  # without its views
+    rule: WordRule = getattr(dataset, "word_rule", UNICODE_WORDS)
+    return rule
 
 
 def attacked_views(
@@ -109,7 +116,7 @@ def plan_antonyms(trainer: RobustTrainer) -> None:
     """
     data, progress = trainer.train_dataset.dataset, trainer.is_world_process_zero() and not trainer.args.disable_tqdm
     for views in trainer.train_dataset.sources.values():
-        texts = ((Text(data.texts(row)), data.label(row), data.read_words(row)) for row in range(len(data)))
+        texts = ((data.text(row), data.label(row), data.read_words(row)) for row in range(len(data)))
         if isinstance(views, AttackedAntonym) and not views.prepare(texts, len(data), progress):
             raise ValueError(
                 f"none of the {len(data)} training texts has a word that the model reads and the antonym attack may "

@@ -20,7 +20,7 @@ from hf_robust.runs import read_json_lines
 from hf_robust.views.generated import ViewRound
 from hf_robust.views.generation_context import GenerationContext
 from hf_robust.views.view import View
-from hf_robust.words import UNICODE_WORDS, Protection, Text
+from hf_robust.words import UNICODE_WORDS, Protection, Text, WordRule
 
 if TYPE_CHECKING:
     from hf_robust.attacks import Victim
@@ -69,6 +69,7 @@ class MaskedViews:
         unit: ``token``, or ``word``: all pieces of the word with the largest mean gradient (L1).
         per_class: maximum number of examples of each class, drawn by ``seed``.
         protection: parts of a text that are never masked; None for none.
+        word_rule: the definition of a word.
     """
 
     topk: int = 1
@@ -76,10 +77,11 @@ class MaskedViews:
     per_class: int = 5000
     seed: int = 0
     protection: Protection | None = None
+    word_rule: WordRule = UNICODE_WORDS
 
     def describe(self) -> dict[str, Any]:
         settings = {"topk": self.topk, "unit": self.unit, "per_class": self.per_class, "seed": self.seed}
-        described = {"name": "gradient_mask", "column": "last", "word_rule": UNICODE_WORDS.name, **settings}
+        described = {"name": "gradient_mask", "column": "last", **self.word_rule.describe(), **settings}
         return {**described, "protected": self.protection.describe()} if self.protection else described
 
     def key(self, victim: Victim, examples: Sequence[Example]) -> str:
@@ -111,7 +113,10 @@ class MaskedViews:
         gathered = sorted(MaskedRow(*fields) for fields in gather_object([list(row) for row in rows]))
         by_idx = {row.idx: row for row in gathered}
         views = ViewRound(
-            (example.idx, View(Text(example.texts), True, tuple(row.changed), masked=tuple(row.masked)))
+            (
+                example.idx,
+                View(Text(example.texts, self.word_rule), True, tuple(row.changed), masked=tuple(row.masked)),
+            )
             for example in sample
             if (row := by_idx[example.idx]).masked
         )
@@ -145,7 +150,7 @@ class MaskedViews:
 
     def mask(self, victim: Victim, examples: Sequence[Example]) -> list[MaskedRow]:
         """Mask some examples, by one forward and one backward pass for each, and two forward passes for its scores."""
-        texts = [Text(example.texts) for example in examples]
+        texts = [Text(example.texts, self.word_rule) for example in examples]
         saliences = victim.gradient_norms(texts, [example.label for example in examples], loss="odds")
         masked = [self.positions(*pair, victim.tokenizer) for pair in zip(saliences, texts, strict=True)]
         plain = [salience.aligned.encoded for salience in saliences]

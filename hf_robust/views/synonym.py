@@ -50,7 +50,7 @@ def draw_views(
     """
     rng, drawn = random.Random(seed), DrawnViews([], [], [])
     for row in rows:
-        text, label, read = Text(dataset.texts(row)), dataset.label(row), dataset.read_words(row)
+        text, label, read = dataset.text(row), dataset.label(row), dataset.read_words(row)
         views = fickle(text, label, rng, read), obstinate(text, label, rng, read)
         tokens = dataset[row]["input_ids"]
         if all(view.ok and encode_view(dataset, view)["input_ids"] != tokens for view in views):

@@ -232,7 +232,7 @@ def _coverage(attack: AttackOrForeign, plans: Plans, victim: Victim, examples: l
     examples = examples_of(attack, examples)
     check_attack(attack, victim, plans, examples)
     coverage = table_coverage(attack, plans, examples, victim.words_read)
-    log_coverage(attack, coverage)
+    log_coverage(attack, coverage, examples)
     return coverage
 
 

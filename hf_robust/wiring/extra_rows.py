@@ -39,6 +39,7 @@ class ExtendedDataset(TextDataset):
             max_length=train.max_length,
             padding=train.padding,
             name=train.name,
+            word_rule=train.word_rule,
         )
         self.rounds, self.seconds = rounds, dict[str, float]()
         self.extra_rows = {f"{file['view']} {file['digest']}": file["rows"] for file in rounds}

@@ -38,6 +38,7 @@ from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.training.arguments import RobustTrainingArguments
 from hf_robust.training.view_arguments import GenerationArguments
 from hf_robust.wiring.flag_help import help_of_every_flag, help_of_method, help_of_script
+from hf_robust.words import UNSPACED, language_name
 
 logger = logging.getLogger(__name__)
 
@@ -266,6 +267,11 @@ def check_flags(arguments: Arguments) -> None:
     protects = makes_texts or arguments.certify.certify != "no"
     measuring = attack.recipes if attack.attack_strategy != "no" else []
     check_flags_are_read(attack, measuring, training_attacks(arguments), protects)
+    if arguments.model.is_new_word_model and attack.language in UNSPACED:
+        raise ValueError(
+            f"a new {arguments.model.model_name_or_path} reads words that spaces separate, and "
+            f"{language_name(attack.language)} has none: give a checkpoint of this language by --model_name_or_path."
+        )
 
 
 def training_attacks(arguments: Arguments) -> list[str]:

@@ -9,6 +9,7 @@ from hf_robust.attacks.arguments import AttackArguments
 from hf_robust.attacks.flag_readers import READ_SYNONYMS
 from hf_robust.lexicons import Lexicon, load_lexicon
 from hf_robust.metrics import Coverage
+from hf_robust.words import words_of
 
 Lexicons = dict[str, Lexicon | None]
 
@@ -30,19 +31,20 @@ def load_lexicons(
         voted: whether a vote over random substitutions is attacked or certified.
 
     Raises:
-        ValueError: a lexicon cannot be loaded.
+        ValueError: a lexicon cannot be loaded, or the package that separates the words of the language is missing.
     """
+    words_of(flags.language).describe()
     native = flags.attack_backend == "native"
     measured = flags.recipes if native and flags.attack_strategy != "no" else []
     held_out = flags.synonym_source() != flags.lexicon
     needs_synonyms = "synonyms" in needs or voted or (native and _read_synonyms(view_attacks))
     lexicons: Lexicons = dict.fromkeys(("synonyms", "antonyms", "attack_synonyms"))
     if needs_synonyms or (_read_synonyms(measured) and not held_out):
-        lexicons["synonyms"] = load_lexicon(flags.lexicon, "synonym")
+        lexicons["synonyms"] = load_lexicon(flags.lexicon, "synonym", flags.language)
     if "antonyms" in needs or "antonym" in measured:
-        lexicons["antonyms"] = load_lexicon(flags.antonym_source(), "antonym")
+        lexicons["antonyms"] = load_lexicon(flags.antonym_source(), "antonym", flags.language)
     if _read_synonyms(measured) and held_out:
-        lexicons["attack_synonyms"] = load_lexicon(flags.synonym_source(), "synonym")
+        lexicons["attack_synonyms"] = load_lexicon(flags.synonym_source(), "synonym", flags.language)
     return lexicons
 
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from importlib import metadata
 from importlib.resources import files
+from typing import NamedTuple
+
+from hf_robust.words.language_words import SpacedWords, words_of
+from hf_robust.words.languages import language_name
+
+logger = logging.getLogger(__name__)
 
 
 def _shipped(name: str) -> frozenset[str]:
@@ -40,3 +48,38 @@ def nltk_stop_words() -> frozenset[str]:
                 ) from error
             nltk.download("stopwords", quiet=True)
     raise AssertionError
+
+
+class StopWords(NamedTuple):
+    """A list of stop words in lookup form, and its name in result files."""
+
+    words: frozenset[str]
+    source: str
+
+
+def stop_words_of(language: str) -> StopWords:
+    """The stop words of a language other than English, by the package stopwordsiso; none, with a warning, for a
+    language that it does not have.
+
+    Raises:
+        ValueError: stopwordsiso is not installed, or the language is English, whose lists have functions of their own.
+    """
+    rule = words_of(language)
+    if not isinstance(rule, SpacedWords):
+        raise ValueError(f"English has stop words of its own (nltk_stop_words, STOP_WORDS), got {language!r}.")
+    try:
+        import stopwordsiso
+    except ImportError as error:
+        raise ValueError(
+            f"the stop words of {language_name(language)} are in the package stopwordsiso, which is not installed: "
+            "pip install 'hf_robust[languages]'."
+        ) from error
+    if language not in stopwordsiso.langs():
+        logger.warning(
+            "There is no list of stop words for %s, so an attack may change any word; --protect word:FILE closes "
+            "words of your own list.",
+            language_name(language),
+        )
+        return StopWords(frozenset(), f"none for {language}")
+    words = frozenset(map(rule.key, stopwordsiso.stopwords(language)))
+    return StopWords(words, f"stopwordsiso {metadata.version('stopwordsiso')}, {language}")

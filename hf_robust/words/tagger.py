@@ -1,6 +1,6 @@
 """Taggers of parts of speech, and the base forms of verbs for the negation attack ("went" -> "didn't go").
 
-A tagger returns Penn tags; the attacks compare universal tags.
+A tagger returns Penn tags, or those of Universal Dependencies; the attacks compare universal tags.
 """
 
 from __future__ import annotations
@@ -63,13 +63,29 @@ _PENN_OF_COARSE = {
     "PRT": "POS PRT RP TO",
     ".": "! # $ '' ( ) , -LRB- -RRB- . : ? ``",
 }
-_COARSE = {penn: coarse for coarse, tags in _PENN_OF_COARSE.items() for penn in tags.split()}
+_UPOS_OF_COARSE = {tag: tag for tag in ("PRON", "ADJ", "ADV", "ADP", "DET", "NUM")} | {
+    "VERB": "VERB AUX",
+    "NOUN": "NOUN PROPN",
+    "CONJ": "CCONJ SCONJ",
+    "PRT": "PART",
+    ".": "PUNCT",
+}
+_COARSE = {
+    fine: coarse
+    for table in (_PENN_OF_COARSE, _UPOS_OF_COARSE)
+    for coarse, tags in table.items()
+    for fine in tags.split()
+}
+UPOS: frozenset[str] = frozenset(
+    "ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN PUNCT SCONJ SYM VERB X".split()
+)
+"""The universal tags of Universal Dependencies."""
 _RESOURCE = "averaged_perceptron_tagger_eng"
 _BEFORE, _AFTER = 4, 3
 
 
 class Tagger(Protocol):
-    """Returns the Penn tags of a text's words; ``name`` is for result files."""
+    """Returns the tags of a text's words, Penn's or those of Universal Dependencies; ``name`` is for result files."""
 
     @property
     def name(self) -> str: ...
@@ -77,13 +93,14 @@ class Tagger(Protocol):
     def __call__(self, words: Sequence[str]) -> list[str]: ...
 
 
-def coarse_tag(penn: str) -> str:
-    """The universal tag of a Penn tag (Petrov et al. 2012, arXiv:1104.2086); ``X`` for any other tag.
+def coarse_tag(tag: str) -> str:
+    """The universal tag (Petrov et al. 2012, arXiv:1104.2086) of a Penn tag or of one of Universal Dependencies; ``X``
+    for any other tag.
 
-    >>> coarse_tag("VBZ"), coarse_tag("NNS"), coarse_tag("FW")
+    >>> coarse_tag("VBZ"), coarse_tag("PROPN"), coarse_tag("FW")
     ('VERB', 'NOUN', 'X')
     """
-    return _COARSE.get(penn, "X")
+    return _COARSE.get(tag, "X")
 
 
 def context_tag(tagger: Tagger, words: Sequence[str], index: int, word: str) -> str:
@@ -92,8 +109,17 @@ def context_tag(tagger: Tagger, words: Sequence[str], index: int, word: str) -> 
     As in TextAttack, the tagger sees only 4 words before and 3 words after, and the tag is that of the word's first
     occurrence among these.
     """
-    context = [*words[max(index - _BEFORE, 0) : index], word, *words[index + 1 : index + 1 + _AFTER]]
-    return coarse_tag(tagger(context)[context.index(word)])
+    return context_tags(tagger, words, index, [word])[0]
+
+
+def context_tags(tagger: Tagger, words: Sequence[str], index: int, candidates: Sequence[str]) -> list[str]:
+    """``context_tag`` of each of ``candidates``; a tagger that has ``many`` gets all texts at once."""
+    before, after = words[max(index - _BEFORE, 0) : index], words[index + 1 : index + 1 + _AFTER]
+    contexts = [[*before, word, *after] for word in candidates]
+    many: Callable[..., list[list[str]]] | None = getattr(tagger, "many", None)
+    tagged = map(tagger, contexts) if many is None else many(contexts)
+    triples = zip(tagged, contexts, candidates, strict=True)
+    return [coarse_tag(tags[context.index(word)]) for tags, context, word in triples]
 
 
 class PennTokens:

@@ -104,8 +104,9 @@ class WordRule(ABC):
     def tagger(self, tagger: Tagger) -> Tagger:
         """A tagger that returns one tag per word of this rule."""
 
-    def __reduce__(self) -> tuple[Callable[[str], WordRule], tuple[str]]:
-        return word_rule, (self.name,)
+    def describe(self) -> dict[str, str]:
+        """The entries in run cards and results: the rule's name, and the library that separates words, if any."""
+        return {"word_rule": self.name}
 
     def __repr__(self) -> str:
         return f"<words by the rule {self.name!r}>"
@@ -141,6 +142,9 @@ class TextAttackWords(WordRule):
 
     def tagger(self, tagger: Tagger) -> Tagger:
         return tagger
+
+    def __reduce__(self) -> str:
+        return "TEXTATTACK_WORDS"
 
 
 class UnicodeWords(WordRule):
@@ -191,6 +195,9 @@ class UnicodeWords(WordRule):
     def tagger(self, tagger: Tagger) -> Tagger:
         return PennTokens(tagger)
 
+    def __reduce__(self) -> str:
+        return "UNICODE_WORDS"
+
 
 def _is_separate_not(host: Word, clitic: Word, first: str, second: str) -> bool:
     """Whether two words are a negated verb and its separated "n't" or "t"."""
@@ -206,27 +213,21 @@ def unicode_pattern(letter: str, letters: str, marks: str, invisible: str) -> st
         letters: letters, digits and ``_`` as the content of ``[...]``.
         marks, invisible: the results of ``character_classes``.
     """
-    # Besides apostrophes and hyphens: Catalan's middle dot, Hebrew's geresh, and TextAttack's look-alikes.
-    inner = rf"{APOSTROPHES}\-{HYPHENS[1:]}_*@\u02d7\u00d7\u00b7\u05f3\u05f4{invisible}"
-    inside = f"[{letters}{marks}{inner}]"
-    word = f"{letter}{inside}*(?<![{inner}])"
+    start, word, inside = word_patterns(letter, letters, marks, invisible)
     apostrophe, ending = rf"(?:{ESCAPED}|[{APOSTROPHES}])", "|".join((*ENDINGS, *ELIDED))
     # A space may follow the apostrophe: "it ' s" or "it' s".
     clitic = rf"{apostrophe} ?(?i:{ending})(?!{inside})"
+    return rf"{start}{word}(?:(?:{ESCAPED}){word})*|{clitic}"
+
+
+def word_patterns(letter: str, letters: str, marks: str, invisible: str) -> tuple[str, str, str]:
+    """Patterns of the place where a word may start (not an entity such as ``&quot;``), of a word, and of a character
+    inside words; arguments as in ``unicode_pattern``."""
+    # Besides apostrophes and hyphens: Catalan's middle dot, Hebrew's geresh, and TextAttack's look-alikes.
+    inner = rf"{APOSTROPHES}\-{HYPHENS[1:]}_*@\u02d7\u00d7\u00b7\u05f3\u05f4{invisible}"
+    inside = f"[{letters}{marks}{inner}]"
     entity = rf"(?:(?<=&)[{letters}]+|(?<=#)[0-9]+|quot|amp|lt|gt|nbsp);"
-    return rf"(?<!{letter})(?!{entity}){word}(?:(?:{ESCAPED}){word})*|{clitic}"
+    return rf"(?<!{letter})(?!{entity})", f"{letter}{inside}*(?<![{inner}])", inside
 
 
 TEXTATTACK_WORDS, UNICODE_WORDS = TextAttackWords(), UnicodeWords()
-WORD_RULES: dict[str, WordRule] = {rule.name: rule for rule in (TEXTATTACK_WORDS, UNICODE_WORDS)}
-
-
-def word_rule(name: str) -> WordRule:
-    """The word rule with this name.
-
-    Raises:
-        ValueError: there is no such rule.
-    """
-    if name not in WORD_RULES:
-        raise ValueError(f"a word rule must be one of {', '.join(WORD_RULES)}, got {name!r}.")
-    return WORD_RULES[name]

@@ -46,7 +46,7 @@ def test_defaults_are_the_designs():
     assert (args.lexicon, args.antonym_lexicon, args.pos_tagger, args.sentence_encoder) == (
         "wordnet",
         None,
-        "nltk",
+        "auto",
         None,
     )
     assert (args.protect, args.attack_max_changed) == ([], None)

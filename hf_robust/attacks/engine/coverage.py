@@ -10,7 +10,10 @@ from typing import Any
 from hf_robust.attacks.attack import Attack, AttackOrForeign, Example
 from hf_robust.attacks.engine.draft import Draft, Reader
 from hf_robust.attacks.engine.plans import Plan, Plans
+from hf_robust.attacks.parts.candidates import AnyOf
+from hf_robust.lexicons import Lexicon, unknown_words
 from hf_robust.metrics import Coverage, sampled_rows
+from hf_robust.words import TEXTATTACK_WORDS, UNICODE_WORDS
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +44,13 @@ def table_coverage(
     return Coverage.of((len(with_substitutes & opened), len(opened)) for with_substitutes, opened in words)
 
 
-def log_coverage(attack: AttackOrForeign, coverage: Coverage | None) -> None:
-    """Log the coverage in one line, as a warning if it is small."""
+def log_coverage(attack: AttackOrForeign, coverage: Coverage | None, examples: Sequence[Example] = ()) -> None:
+    """Log the coverage in one line, as a warning if it is small.
+
+    Also warn of an English table that lacks most words of the examples.
+    """
+    for sentence in filter(None, (unknown_words(table, [row.texts for row in examples]) for table in _tables(attack))):
+        logger.warning("%s attack: %s.", attack.name, sentence)
     if coverage is None or not coverage.open_words or not isinstance(attack, Attack):
         return
     sentence = f"{attack.name} attack: {_source(attack)} has substitutes for {coverage.in_words()}"
@@ -91,6 +99,15 @@ def _open_words(attack: Attack, plan: Plan, reader: Reader | None) -> set[int]:
 
 def _attackable(attack: Attack, examples: Sequence[Example]) -> list[Example]:
     return [example for example in examples if example.label not in attack.skip_labels]
+
+
+def _tables(attack: AttackOrForeign) -> list[Lexicon]:
+    """The tables of an attack on English texts."""
+    if not isinstance(attack, Attack) or attack.word_rule not in (TEXTATTACK_WORDS, UNICODE_WORDS):
+        return []
+    sources = attack.candidates.sources if isinstance(attack.candidates, AnyOf) else [attack.candidates]
+    tables = [getattr(source, "lexicon", getattr(source, "thesaurus", None)) for source in sources]
+    return [table for table in tables if isinstance(table, Lexicon)]
 
 
 def _source(attack: Attack) -> str:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from hf_robust.attacks.engine.requests import Flip
-from hf_robust.words import TEXTATTACK_WORDS, Text, word_token_positions
+from hf_robust.words import TEXTATTACK_WORDS, Text, WordRule, word_token_positions
 
-_LETTER = re.compile("[a-zA-Z]")
+_ASCII_LETTER, _LETTER = re.compile("[a-zA-Z]"), re.compile(r"[^\W\d_]")
 _CHUNK = 4096
 
 
@@ -31,8 +31,8 @@ class Vocabulary:
         return {number: row for row, number in enumerate(self.ids)}
 
 
-def whole_words(tokenizer: Any) -> Vocabulary:
-    """The vocabulary entries with an ASCII letter that are one word and one token between two other words.
+def whole_words(tokenizer: Any, rule: WordRule = TEXTATTACK_WORDS) -> Vocabulary:
+    """The vocabulary entries with a letter that are one word and one token between two other words.
 
     Pieces from inside words, special tokens and spellings that the tokenizer changes are left out. The case is the
     vocabulary's. For a tokenizer that encodes the first word of a text differently (RoBERTa's), only the encoding
@@ -40,6 +40,7 @@ def whole_words(tokenizer: Any) -> Vocabulary:
 
     Args:
         tokenizer: a fast tokenizer.
+        rule: the definition of a word; in TextAttack's a word has a letter from a to z.
 
     Raises:
         ValueError: there is no such entry, as in a vocabulary of characters.
@@ -47,16 +48,15 @@ def whole_words(tokenizer: Any) -> Vocabulary:
     special = set(tokenizer.all_special_ids)
     entries = [number for number in sorted(tokenizer.get_vocab().values()) if number not in special]
     shown = [text.strip() for text in tokenizer.batch_decode([[number] for number in entries])]
+    letter = _ASCII_LETTER if rule is TEXTATTACK_WORDS else _LETTER
     likely = [
-        pair
-        for pair in zip(shown, entries, strict=True)
-        if TEXTATTACK_WORDS.is_one_word(pair[0]) and _LETTER.search(pair[0])
+        pair for pair in zip(shown, entries, strict=True) if rule.is_one_word(pair[0]) and letter.search(pair[0])
     ]
     ids_by_word: dict[str, int] = {}
     length = len(tokenizer("a a")["input_ids"]) + 1
     for start in range(0, len(likely), _CHUNK):
         part = likely[start : start + _CHUNK]
-        texts = [Text((f"a {word} a",), TEXTATTACK_WORDS) for word, _ in part]
+        texts = [Text((f"a {word} a",), rule) for word, _ in part]
         encoding = tokenizer([text.joined for text in texts], return_offsets_mapping=True)
         for row, (word, number) in enumerate(part):
             offsets, columns = encoding["offset_mapping"][row], encoding.sequence_ids(row)

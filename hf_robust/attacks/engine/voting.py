@@ -23,6 +23,8 @@ DRAWS = 65_536
 class Sampler(Protocol):
     """Draws random substitutions for a vote; ``hf_robust.certify.Smoothing`` is one."""
 
+    def text(self, columns: Columns) -> Text: ...
+
     def draws(self, text: Text, votes: int) -> Counter[Columns]:
         """How often each text is drawn for ``text``; depends only on the text and the sampler's seed."""
         ...
@@ -55,7 +57,7 @@ class Vote:
         Raises:
             ValueError: no word of any text has a substitute.
         """
-        if texts and not any(self.sampler.varies(Text(columns)) for columns in texts):
+        if texts and not any(self.sampler.varies(self.sampler.text(columns)) for columns in texts):
             source = self.sampler.describe()["lexicon"]["source"]
             raise ValueError(
                 f"the lexicon {source} has no word of the {len(texts)} texts, so that each of the {self.votes} votes "
@@ -137,7 +139,7 @@ class VotingVictim(Victim):
 
     def _shares(self, texts: Sequence[Columns]) -> Floats:
         """Vote shares [n, K] in float32."""
-        ballots = [self.vote.sampler.draws(Text(columns), self.vote.votes) for columns in texts]
+        ballots = [self.vote.sampler.draws(self.vote.sampler.text(columns), self.vote.votes) for columns in texts]
         distinct = list(dict.fromkeys(columns for drawn in ballots for columns in drawn))
         probabilities = self._score_texts(distinct).probabilities
         chosen = dict(zip(distinct, probabilities.argmax(-1).tolist(), strict=True))

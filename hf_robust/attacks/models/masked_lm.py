@@ -15,7 +15,7 @@ from hf_robust.attacks.engine.batches import Encoded, Padder, to_device
 from hf_robust.attacks.engine.tokens import TextTokenizer
 from hf_robust.attacks.models.consulted_model import ConsultedModel
 from hf_robust.data.length import usable_length
-from hf_robust.words import TEXTATTACK_WORDS
+from hf_robust.words import TEXTATTACK_WORDS, WordRule
 
 CACHE_SIZE = 1 << 15
 """Number of cached answers (under 1 KB each): the clean texts' masks come again in every epoch."""
@@ -58,6 +58,7 @@ class MaskedLM(ConsultedModel):
         tokenizer: its tokenizer.
         name: name of the model in result files.
         whole_words: whether to drop special tokens and pieces from inside words.
+        rule: the definition of a word.
         max_length: number of tokens to which texts are truncated; None for 512, or less if the model's limit is less.
         token_budget: padded tokens in one batch; None for the device's default.
 
@@ -75,6 +76,7 @@ class MaskedLM(ConsultedModel):
         name: str,
         *,
         whole_words: bool = False,
+        rule: WordRule = TEXTATTACK_WORDS,
         max_length: int | None = None,
         token_budget: int | None = None,
     ) -> None:
@@ -84,18 +86,19 @@ class MaskedLM(ConsultedModel):
                 "the folder or Hub id of a masked language model."
             )
         super().__init__(model, tokenizer, name, token_budget, CACHE_SIZE)
-        self.whole_words = whole_words
+        self.whole_words, self.rule = whole_words, rule
         self.mask = str(tokenizer.mask_token)
         usable = usable_length(tokenizer, getattr(model, "config", None)) or MAX_LENGTH
         self.max_length = min(MAX_LENGTH, usable) if max_length is None else max_length
         self.forwards = 0
         self._tokens, self._pad = TextTokenizer(tokenizer, self.max_length), Padder(tokenizer)
-        self._words = _readable(tokenizer.get_vocab(), set(tokenizer.all_special_ids), whole_words)
+        self._words = _readable(tokenizer.get_vocab(), set(tokenizer.all_special_ids), whole_words, rule)
         self._closed: Tensor | None = None
 
     def fingerprint(self) -> str:
         """The hash of the weights and the settings that change an answer."""
-        return f"{super().fingerprint()} {self.max_length} {self.whole_words}"
+        rule = [] if self.rule is TEXTATTACK_WORDS else [*self.rule.describe().values()]
+        return " ".join([super().fingerprint(), str(self.max_length), str(self.whole_words), *rule])
 
     def fill(self, texts: Sequence[str]) -> list[Filling]:
         """The answer to each text; recent answers are cached, and texts with equal tokens are computed once."""
@@ -170,7 +173,7 @@ class MaskedLM(ConsultedModel):
         return logits[:, 0] if logits.shape[1] == 1 else logits[rows, masks]
 
 
-def load_masked_lm(spec: str, *, whole_words: bool = False) -> MaskedLM:
+def load_masked_lm(spec: str, *, whole_words: bool = False, rule: WordRule = TEXTATTACK_WORDS) -> MaskedLM:
     """Load a model from a local folder or the Hub, on the CPU (the scheduler moves it to the victim's device).
 
     Raises:
@@ -187,10 +190,12 @@ def load_masked_lm(spec: str, *, whole_words: bool = False) -> MaskedLM:
     if report["missing_keys"]:
         missing = ", ".join(sorted(report["missing_keys"])[:2])
         raise ValueError(f"--masked_lm {spec} lacks weights of a masked language model ({missing}, ...); {remedy}.")
-    return MaskedLM(model, tokenizer, spec, whole_words=whole_words)
+    return MaskedLM(model, tokenizer, spec, whole_words=whole_words, rule=rule)
 
 
-def _readable(vocabulary: dict[str, int], special: set[int], whole_words: bool) -> dict[int, str]:
+def _readable(
+    vocabulary: dict[str, int], special: set[int], whole_words: bool, rule: WordRule = TEXTATTACK_WORDS
+) -> dict[int, str]:
     """Token id -> written form in a text, for each entry that counts as a word."""
     style = _style(vocabulary)
     words = {}
@@ -199,7 +204,7 @@ def _readable(vocabulary: dict[str, int], special: set[int], whole_words: bool) 
             continue
         # TextAttack treats the byte-level mark as a letter here, so "\u0120," counts as a word.
         shown = token.replace(style, "") if style in (_INNER, _UNDERLINE) else token
-        if len(TEXTATTACK_WORDS.split(shown)) == 1 and not _PUNCTUATION.issuperset(shown):
+        if len(rule.split(shown)) == 1 and not _PUNCTUATION.issuperset(shown):
             words[number] = shown.strip(_SPACE)
     return words
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import Steps
-from hf_robust.words import STOP_WORDS, Protection, Tagger, Text, WordRule, context_tag
+from hf_robust.words import STOP_WORDS, Protection, Tagger, Text, WordRule, context_tags
 
 
 class Constraint:
@@ -144,11 +144,15 @@ class SamePartOfSpeech(Constraint):
         words = original.tokens
         if index >= len(words):
             return []
-        tagger = original.rule.tagger(self.tagger)
-        tag = context_tag(tagger, words, index, words[index])
+        shown = [words[index], *(_as_word(new, original.rule) for new in substitutes)]
+        tag, *others = context_tags(original.rule.tagger(self.tagger), words, index, shown)
         allowed = {"NOUN", "VERB"} if self.verb_noun_swap and tag in ("NOUN", "VERB") else {tag}
-        shown = {new: _as_word(new, original.rule) for new in substitutes}
-        return [new for new in substitutes if context_tag(tagger, words, index, shown[new]) in allowed]
+        return [new for new, other in zip(substitutes, others, strict=True) if other in allowed]
+
+    def to(self, device: Any) -> None:
+        """Move a tagger that is a model."""
+        if hasattr(self.tagger, "to"):
+            self.tagger.to(device)
 
     def describe(self) -> dict[str, Any]:
         return {"name": "part_of_speech", "tagger": self.tagger.name, "verb_noun_swap": self.verb_noun_swap}
@@ -158,6 +162,23 @@ def _as_word(substitute: str, rule: WordRule) -> str:
     """The word of a text that contains ``substitute``: "UNK" for "[UNK]"."""
     words = rule.split(substitute)
     return words[0][0] if len(words) == 1 else substitute
+
+
+@dataclass(frozen=True)
+class SameWords(Constraint):
+    """A swap of one word by one word leaves all other words as they are; for languages without spaces, where a
+    substitute can join its neighbours or fall apart."""
+
+    def admits(self, original: Text, text: Text, index: int, substitutes: Sequence[str]) -> Sequence[str]:
+        before, after = text.tokens[:index], text.tokens[index + 1 :]
+        return [new for new in substitutes if text.replace({index: new}).tokens == [*before, new, *after]]
+
+    def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
+        return [draft for draft in drafts if draft.words == draft.text.tokens]
+        yield
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "same_words"}
 
 
 @dataclass(frozen=True)
