@@ -31,7 +31,7 @@ from hf_robust.attacks.parts.search import attack_example
 from hf_robust.metrics import AttackRecord
 
 if TYPE_CHECKING:
-    from hf_robust.attacks.engine.victim import Victim
+    from hf_robust.attacks.engine.classifier import Classifier
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ MAX_REMEMBERED = 1_000_000
 
 def attack_dataset(
     attack: AttackOrForeign,
-    victim: Victim,
+    victim: Classifier,
     examples: Sequence[Example],
     *,
     plans: Plans | None = None,
@@ -101,7 +101,7 @@ def attack_dataset(
     return sorted(records, key=lambda record: record.idx)
 
 
-def _spans(victim: Victim, record: AttackRecord) -> list[list[int]]:
+def _spans(victim: Classifier, record: AttackRecord) -> list[list[int]]:
     """For each text column the range [first, end) of the words that the model reads; empty if it reads all words."""
     text = record.text(record.original)
     read = victim.words_read(text)
@@ -124,7 +124,7 @@ def _log_near_ties(attack: AttackOrForeign, records: Sequence[AttackRecord]) -> 
 
 def _records(
     attack: AttackOrForeign,
-    victim: Victim,
+    victim: Classifier,
     waiting: deque[Example],
     plans: Plans,
     live: int,
@@ -133,6 +133,10 @@ def _records(
     if isinstance(attack, Attack):
         yield from _run_searches(attack, victim, waiting, plans, live, replayed)
         return
+    from hf_robust.attacks.engine.victim import Victim
+
+    if not isinstance(victim, Victim):
+        raise ValueError("--attack_backend textattack needs a model and its tokenizer; use the native backend.")
     for record in attack.run(victim, waiting, attack.seed):
         yield record
         yield None
@@ -140,7 +144,7 @@ def _records(
 
 def _run_searches(
     attack: Attack,
-    victim: Victim,
+    victim: Classifier,
     waiting: deque[Example],
     plans: Plans,
     live: int,
@@ -170,7 +174,7 @@ def _run_searches(
         yield None
 
 
-def _answer(requests: Sequence[Request], victim: Victim, scores: str) -> list[Any]:
+def _answer(requests: Sequence[Request], victim: Classifier, scores: str) -> list[Any]:
     """Answer all requests, those to the same model together; ``scores`` selects the loss of the gradients."""
     answers: list[Any] = [None] * len(requests)
     to_victim = [place for place, request in enumerate(requests) if isinstance(request, Score)]
@@ -213,7 +217,7 @@ def _fill(
         start = end
 
 
-def _scorer(victim: Victim) -> Callable[[list[Any]], Sliced]:
+def _scorer(victim: Classifier) -> Callable[[list[Any]], Sliced]:
     def ask(texts: list[Any]) -> Sliced:
         begun = time.perf_counter()
         scores = victim.score(texts)
@@ -254,9 +258,9 @@ class _Bar:
         self.bar.set_postfix_str(f"{rate}{queries / max(seconds, 1e-9):,.0f} queries/s", refresh=False)
 
 
-def _check_examples(examples: Sequence[Example], victim: Victim) -> None:
+def _check_examples(examples: Sequence[Example], victim: Classifier) -> None:
     ids: set[int] = set()
-    classes = getattr(getattr(victim.model, "config", None), "num_labels", None)
+    classes = victim.num_classes
     for example in examples:
         if example.idx in ids:
             raise ValueError(f"each example needs its own idx, but {example.idx} occurs twice.")
