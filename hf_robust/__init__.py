@@ -26,6 +26,7 @@ _HOMES = {
     "RunCardCallback": "callbacks",
     "TextDataset": "data",
     "Victim": "attacks",
+    "attack": "wiring.attack",
     "attack_dataset": "attacks",
     "build_attacks": "attacks",
     "load_lexicon": "lexicons",
