@@ -227,6 +227,24 @@ def test_an_interrupted_attack_continues(tmp_path: Path) -> None:
         attack(inverted, ROWS, ONE_ATTACK, **flags)
 
 
+@pytest.mark.parametrize("by_function", [False, True], ids=["model", "function"])
+def test_every_query_is_kept(by_function: bool, tmp_path: Path) -> None:
+    pair = model_and_tokenizer()
+    victim = function_of(*pair) if by_function else pair
+    for _ in range(2):  # the second call finds all examples in the journal
+        results = attack(victim, ROWS, ["textfooler"], output_dir=tmp_path, keep_queries=True, **FLAGS)
+    lines = [json.loads(line) for line in (tmp_path / "attack_queries" / "textfooler.jsonl").read_text().splitlines()]
+    scored = {tuple(line["texts"]): line["probabilities"] for line in lines}
+    records = results.records["textfooler"]
+    # A text that an example asks for twice counts twice and is scored once.
+    assert len(records) < len(lines) <= sum(record.queries for record in records)
+    for record in records:
+        assert scored[tuple(record.original)][record.label] == pytest.approx(record.original_score, abs=1e-5)
+        assert scored[tuple(record.perturbed)][record.label] == pytest.approx(record.perturbed_score, abs=1e-5)
+    with pytest.raises(ValueError, match="--keep_queries needs --output_dir"):
+        attack(victim, ROWS, ["textfooler"], keep_queries=True, **FLAGS)
+
+
 def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     attack(trained_estimator(), ROWS[:4], ONE_ATTACK, class_names=["bad", "good"], **FLAGS)

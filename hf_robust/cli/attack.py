@@ -59,7 +59,8 @@ def run(options: argparse.Namespace) -> str:
     from hf_robust.metrics import saturation_warning
     from hf_robust.reports import guessing_warnings, results_table
     from hf_robust.runs import claim_folder, load_run
-    from hf_robust.wiring.checkpoint_attack import AttackOptions, measure_attacks, write_attacks
+    from hf_robust.wiring.attack_results import write_attacks
+    from hf_robust.wiring.checkpoint_attack import AttackOptions, measure_attacks
 
     given = _given(options)
     options.output_dir = output_folder(options)

@@ -62,6 +62,11 @@ def add_attack_flags(parser: argparse.ArgumentParser, model_needed: bool = True)
         metavar="FILE",
         help="Attack with texts that fooled another model: attack_results/<attack>.jsonl of its run. Default: none.",
     )
+    group.add_argument(
+        "--keep_queries",
+        action="store_true",
+        help="Write every text that an attack had scored, with its probabilities, to attack_queries/<attack>.jsonl.",
+    )
     flags = HfArgumentParser(AttackArguments, add_help=False)
     for action in flags._actions:
         # A checkpoint has no epochs; of --lexicon and --attack_lexicon, --attack_votes draw from the first.

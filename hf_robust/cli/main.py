@@ -15,7 +15,7 @@ from hf_robust.cli.flags import shorten_usage
 COMMANDS = {
     "methods": "List the training methods.",
     "attacks": "List the attacks.",
-    "attack": "Attack a checkpoint, without training.",
+    "attack": "Attack a checkpoint or any other classifier, without training.",
     "certify": "Certify that no word swaps change the prediction of a checkpoint's vote over random substitutions.",
     "challenge": "Mask one token in each text by the gradients of a model, and measure models on these texts.",
     "interpret": "Explain predictions: word attributions, distances of texts, errors by slice.",

@@ -11,13 +11,8 @@ from typing import TYPE_CHECKING, Any
 from hf_robust.attacks import AttackArguments
 from hf_robust.lexicons import Lexicon, TableLexicon
 from hf_robust.runs import claim_folder, require_writable
-from hf_robust.wiring.checkpoint_attack import (
-    AttackOptions,
-    AttackResults,
-    GivenVictim,
-    measure_attacks,
-    write_attacks,
-)
+from hf_robust.wiring.attack_results import AttackResults, write_attacks
+from hf_robust.wiring.checkpoint_attack import AttackOptions, GivenVictim, measure_attacks
 from hf_robust.wiring.given_rows import corpus_of
 from hf_robust.wiring.opened_victim import FunctionSettings
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,26 +38,14 @@ from hf_robust.data.labels import Labels
 from hf_robust.data.load import Corpus, load_corpus
 from hf_robust.data.splits import Splits, describe_data
 from hf_robust.lexicons import Lexicon, cache_folder
-from hf_robust.metrics import AttackRecord, AttackSummary, Coverage, asr_at_budget, union_of_attacks
-from hf_robust.metrics.budget import budgets_up_to
+from hf_robust.metrics import AttackRecord, AttackSummary, Coverage
 from hf_robust.metrics.permutation import permutation_of_records
-from hf_robust.reports import draw_asr_by_budget, results_table
-from hf_robust.reports.captions import data_title
 from hf_robust.runs import (
-    ATTACK_SUMMARY_FILE,
     JOURNAL_FOLDER,
-    RESULTS_FOLDER,
     SCRIPT_LENGTH,
-    Run,
-    RunCard,
-    load_run,
     measured_card,
-    redact,
-    write_card,
-    write_history_line,
-    write_json,
-    write_records,
 )
+from hf_robust.wiring.attack_results import AttackResults
 from hf_robust.wiring.opened_victim import FunctionSettings, OpenedVictim, identity_of, require_same_answers
 from hf_robust.wiring.restored import text_length
 from hf_robust.wiring.run_lexicons import Lexicons, load_lexicons
@@ -84,6 +70,7 @@ class AttackOptions:
     max_seq_length: int | None = None
     """None for the length of the model's training (`text_length`)."""
     device: str | None = None
+    keep_queries: bool = False
     command_line: list[str] = field(default_factory=list)
     """The arguments of `hf-robust`, for the run card."""
 
@@ -105,38 +92,6 @@ class GivenVictim:
     lexicons: Mapping[str, Lexicon] = field(default_factory=dict)
 
 
-@dataclass
-class AttackResults:
-    """Results of attacks on one classifier; as a text, a table of the rates.
-
-    Attributes:
-        records: one record for each attacked example, by attack.
-        summaries: the rates, by attack.
-        attacks: the attacks, by name.
-        card: the run card of the measurement.
-        remark: a warning if the plain model was measured instead of the method's inference, else "".
-    """
-
-    records: dict[str, list[AttackRecord]]
-    summaries: dict[str, AttackSummary]
-    attacks: Mapping[str, AttackOrForeign]
-    card: RunCard
-    remark: str = ""
-
-    def __str__(self) -> str:
-        return results_table(Run(Path(), [self.history_line], self.card, None))
-
-    @property
-    def history_line(self) -> dict[str, Any]:
-        """The line of these results in ``robustness_history.jsonl``."""
-        # Attacks that bring their own texts do not measure clean accuracy.
-        clean = [summary.extra["accuracy"] for summary in results_on_data(self.attacks, self.summaries).values()]
-        line: dict[str, Any] = {"epoch": 0.0, "step": 0, "accuracy": clean[0] if clean else math.nan}
-        line["attacks"] = {name: summary.history() for name, summary in self.summaries.items()}
-        union = union_of_attacks(results_on_data(self.attacks, self.records))
-        return line if union is None else {**line, "union": union.history()}
-
-
 def measure_attacks(options: AttackOptions, flags: AttackArguments, given: GivenVictim | None = None) -> AttackResults:
     """Run the attacks. A run that was killed continues where it stopped, if model, data and attack are the same.
 
@@ -151,7 +106,7 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments, given: Given
     plans = Plans(cache_folder() / "plans")
     coverage = {name: _coverage(attack, plans, victim, task.examples) for name, attack in task.attacks.items()}
     journals = None if options.output_dir is None else options.output_dir / JOURNAL_FOLDER
-    records, summaries = _run(task, victim, journals, plans)
+    records, summaries, queries = _run(task, victim, journals, plans, options.keep_queries)
     card = measured_card(
         opened.name,
         options.command_line,
@@ -166,7 +121,7 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments, given: Given
     if task.vote is not None:
         card["vote"] = task.vote.describe()
     card |= opened.card()
-    return AttackResults(records, summaries, task.attacks, card, opened.restored.remark)
+    return AttackResults(records, summaries, task.attacks, card, opened.restored.remark, queries)
 
 
 def _opened(options: AttackOptions, given: GivenVictim) -> OpenedVictim:
@@ -194,29 +149,10 @@ def check_and_load_lexicons(
         raise ValueError("no attack is named: give at least one by --attacks (`hf-robust attacks` lists them).")
     if flags.attacks and options.data is None:
         raise ValueError(f"--attacks {' '.join(flags.attacks)} needs texts to attack: give them by --data.")
+    if options.keep_queries and (options.output_dir is None or flags.attack_backend != "native"):
+        raise ValueError("--keep_queries needs --output_dir and the native backend of attacks; leave it out.")
     check_flags_are_read(flags, flags.recipes, (), protects=bool(flags.attack_votes))
     return load_lexicons(flags, voted=bool(flags.attack_votes), given=given)
-
-
-def write_attacks(results: AttackResults, folder: Path) -> None:
-    """Write ``attack_results/<attack>.jsonl``, ``attack_summary.json``, ``asr_by_budget.png``, run card and history.
-
-    The history has one line, so that `hf-robust report` can compare the folder with training runs.
-    """
-    for name, records in results.records.items():
-        write_records(folder / RESULTS_FOLDER / f"{name}.jsonl", records)
-    write_card(folder, results.card)
-    write_history_line(folder, results.history_line)
-    # Attacks that bring their own texts do not search, so they have no query budget.
-    searched = results_on_data(results.attacks, results.records)
-    summary = {
-        "results": {name: dataclasses.asdict(rates) for name, rates in results.summaries.items()},
-        "union": results.history_line.get("union"),
-        "asr_by_budget": {name: _by_budget(records) for name, records in searched.items()},
-    }
-    write_json(folder / ATTACK_SUMMARY_FILE, {**redact(results.card), **summary})
-    if searched:
-        draw_asr_by_budget(searched, folder, f"{Path(results.card['model']).name} on {data_title(load_run(folder))}")
 
 
 @dataclass
@@ -356,9 +292,9 @@ def data_arguments(options: AttackOptions, data: str, max_length: int = SCRIPT_L
 
 
 def _run(
-    task: _AttackTask, victim: Victim | BlackBox, journals: Path | None, plans: Plans
-) -> tuple[dict[str, list[AttackRecord]], dict[str, AttackSummary]]:
-    records, summaries = {}, {}
+    task: _AttackTask, victim: Victim | BlackBox, journals: Path | None, plans: Plans, keep_queries: bool
+) -> tuple[dict[str, list[AttackRecord]], dict[str, AttackSummary], dict[str, Path]]:
+    records, summaries, queries = {}, {}, {}
     weights, prediction = identity_of(victim)
     for name, attack in task.attacks.items():
         examples = examples_of(attack, task.examples)
@@ -366,13 +302,11 @@ def _run(
         journal = None if journals is None else journals / f"{key}.jsonl"
         if isinstance(victim, BlackBox) and journal is not None:
             require_same_answers(victim, journal, examples)
-        records[name] = attack_dataset(attack, victim, examples, plans=plans, journal=journal)
+        if keep_queries and journals is not None:
+            queries[name] = journals / f"{key}-queries.jsonl"
+        records[name] = attack_dataset(
+            attack, victim, examples, plans=plans, journal=journal, queries=queries.get(name)
+        )
         seconds = time.perf_counter() - start if journal is None else journal_seconds(journal)
         summaries[name] = AttackSummary.from_records(records[name], seconds)
-    return records, summaries
-
-
-def _by_budget(records: list[AttackRecord]) -> dict[str, list[float]]:
-    """Return query budgets and the ASR at each of them."""
-    budgets = budgets_up_to(records)
-    return {"budget": list(budgets), "asr": asr_at_budget(records, budgets)}
+    return records, summaries, queries
