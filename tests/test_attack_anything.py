@@ -213,8 +213,8 @@ def test_an_interrupted_attack_continues(tmp_path: Path) -> None:
     asked.clear()
     again = attack(predict, ROWS, ONE_ATTACK, **flags)
     assert outcomes(again) == outcomes(whole)
-    # The trial of the attack on one text, and the first texts of the journal.
-    assert set(asked[-8:]) == {row["sentence"] for row in ROWS[:8]} and len(asked) < 30
+    # Two questions for the first texts, the trial of the attack on one text, and the first texts of the journal.
+    assert set(asked[-8:]) == {row["sentence"] for row in ROWS[:8]} and len(asked) < 45
     records = read_records(tmp_path / "out" / "attack_results" / "synonym.jsonl")
     assert [record.perturbed for record in records] == [record.perturbed for record in whole.records["synonym"]]
     predict.__defaults__[0][0] = 1000
@@ -269,6 +269,12 @@ def test_without_a_folder_nothing_is_written(tmp_path: Path, monkeypatch: pytest
 def test_what_does_not_fit_is_one_sentence(given: Any, flags: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         attack(given, ROWS, ONE_ATTACK, **FLAGS, **flags)
+
+
+def test_a_model_with_dropout_is_one_sentence() -> None:
+    model = build_model(dropout=0.5).train()
+    with pytest.raises(ValueError, match="gives other scores .* again .*: put its model in eval mode"):
+        attack(function_of(model, build_tokenizer()), ROWS, ONE_ATTACK, **FLAGS)
 
 
 def test_attacks_by_gradient_need_a_model() -> None:

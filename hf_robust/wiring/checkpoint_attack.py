@@ -46,7 +46,13 @@ from hf_robust.runs import (
     measured_card,
 )
 from hf_robust.wiring.attack_results import AttackResults
-from hf_robust.wiring.opened_victim import FunctionSettings, OpenedVictim, identity_of, require_same_answers
+from hf_robust.wiring.opened_victim import (
+    FunctionSettings,
+    OpenedVictim,
+    identity_of,
+    require_repeatable,
+    require_same_answers,
+)
 from hf_robust.wiring.restored import text_length
 from hf_robust.wiring.run_lexicons import Lexicons, load_lexicons
 from hf_robust.wiring.smoothed import attacked_vote
@@ -103,6 +109,8 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments, given: Given
     opened = _opened(options, given)
     task = _task(options, flags, opened, lexicons, given.corpus)
     victim = _victim(task, flags, opened)
+    if isinstance(victim, BlackBox):
+        require_repeatable(victim, task.examples)
     plans = Plans(cache_folder() / "plans")
     coverage = {name: _coverage(attack, plans, victim, task.examples) for name, attack in task.attacks.items()}
     journals = None if options.output_dir is None else options.output_dir / JOURNAL_FOLDER

@@ -121,6 +121,21 @@ def identity_of(victim: Victim | BlackBox) -> tuple[str, str]:
     return weights_hash(victim.model), prediction_of(victim)
 
 
+def require_repeatable(victim: BlackBox, examples: Sequence[Example]) -> None:
+    """Raise if a function scores a text differently when it is asked twice, as a model with dropout does.
+
+    Raises:
+        ValueError: the probabilities of a text differ by more than SAME_SCORE.
+    """
+    texts = [example.texts for example in examples[:COMPARED]]
+    first, second = (victim.score(texts).probabilities for _ in range(2))
+    if len(texts) and abs(first - second).max() > SAME_SCORE:
+        raise ValueError(
+            f"{victim.name} gives other scores when it is asked for the same texts again (a probability moved by "
+            f"{abs(first - second).max():.3f}), so no search can climb them: put its model in eval mode."
+        )
+
+
 def require_same_answers(victim: BlackBox, journal: Path, examples: Sequence[Example]) -> None:
     """Raise if a function scores texts of its journal otherwise than when they were attacked.
 
