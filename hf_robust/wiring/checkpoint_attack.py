@@ -47,6 +47,7 @@ from hf_robust.runs import (
 )
 from hf_robust.wiring.attack_results import AttackResults
 from hf_robust.wiring.opened_victim import (
+    COMPARED,
     FunctionSettings,
     OpenedVictim,
     identity_of,
@@ -247,7 +248,7 @@ def splits_of(options: AttackOptions, data: str, model: Any, tokenizer: Any) -> 
 def _splits(options: AttackOptions, data: str, opened: OpenedVictim, corpus: Corpus | None = None) -> Splits:
     arguments = data_arguments(options, data, opened.max_length or SCRIPT_LENGTH)
     corpus = load_corpus(arguments) if corpus is None else corpus
-    config = opened.config_for(options.class_names, lambda: _first_text(corpus, arguments))
+    config = opened.config_for(options.class_names, lambda: _first_texts(corpus, arguments))
     labels = find_labels(corpus, arguments, config, training=False, classes=True)
     if not labels.is_single or labels.num_labels != config.num_labels:
         raise ValueError(
@@ -257,9 +258,10 @@ def _splits(options: AttackOptions, data: str, opened: OpenedVictim, corpus: Cor
     return Splits(corpus, labels, opened.tokenizer, arguments, config)
 
 
-def _first_text(corpus: Corpus, arguments: DataTrainingArguments) -> tuple[str, ...]:
+def _first_texts(corpus: Corpus, arguments: DataTrainingArguments) -> list[tuple[str, ...]]:
     rows = corpus.rows("validation")
-    return tuple(str(rows[0].get(column)) for column in choose_text_columns(rows, arguments, corpus.label_column))
+    columns = choose_text_columns(rows, arguments, corpus.label_column)
+    return [tuple(str(row.get(column)) for column in columns) for row in rows[:COMPARED]]
 
 
 def load_classifier(name: str, device: str | None = None) -> tuple[Any, Any]:

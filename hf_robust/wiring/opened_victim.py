@@ -57,14 +57,14 @@ class OpenedVictim:
     black_box: BlackBox | None = None
     class_names: tuple[str, ...] = ()
 
-    def config_for(self, class_names: Sequence[str] | None, first: Callable[[], Columns] | None) -> Any:
+    def config_for(self, class_names: Sequence[str] | None, first: Callable[[], list[Columns]] | None) -> Any:
         """Return the configuration that has the classes of the victim.
 
-        Without names a function of texts is asked for one text, whose scores tell the number of classes.
+        Without names a function of texts is asked for some texts, whose scores tell the number of classes.
 
         Args:
             class_names: ``--class_names``.
-            first: returns a text of the data; None if there is no data.
+            first: returns texts of the data; None if there is no data.
 
         Raises:
             ValueError: the number of classes is unknown, or the function does not return scores.
@@ -77,7 +77,7 @@ class OpenedVictim:
         if not names and not class_names:
             if first is None:
                 raise ValueError(f"without --data the classes of {self.name} are unknown: give --class_names.")
-            self.black_box.score([first()])
+            self.black_box.score(first()[:COMPARED])
         if not names:
             count = self.black_box.num_classes or len(class_names or ())
             names = [f"LABEL_{index}" for index in range(count)]

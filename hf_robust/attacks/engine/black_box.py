@@ -27,8 +27,9 @@ class BlackBox:
     """A function of texts as the classifier under attack: ``predict(texts)`` returns scores [texts, classes].
 
     ``texts`` is a list of strings, or of tuples of two strings for data of two text columns. The scores are
-    probabilities or logits; the first answer tells which, and all later ones must be of the same kind. Every distinct
-    text of a request is asked once, longest first, in batches. A text's scores must not depend on the other texts.
+    probabilities or logits; those of the first texts tell which, and all later ones must be of the same kind. Every
+    distinct text of a request is asked once, longest first, in batches. A text's scores must not depend on the other
+    texts.
 
     It reads all words. There are no gradients, so attacks that need them are refused.
 
@@ -105,7 +106,11 @@ class BlackBox:
         parts = [self._ask(distinct[start : start + self.batch_size]) for start in starts]
         if not parts:
             return Scores(np.empty((0, self.num_classes or 0), dtype=np.float32), [])
-        probabilities, logits = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        rows = np.concatenate(parts)
+        if self.outputs is None:
+            self.outputs = kind_of(rows, self.name)
+            logger.info("%s returns %s.", self.name, self.outputs)
+        probabilities, logits = probabilities_and_logits(rows, self.outputs, self.name)
         places = {columns: place for place, columns in enumerate(distinct)}
         order = [places[columns] for columns in texts]
         return Scores(probabilities[order], [columns_key(columns) for columns in texts], logits=logits[order])
@@ -142,15 +147,12 @@ class BlackBox:
             "(--attack_ranking random replaces a ranking by gradient), or give the model and its tokenizer."
         )
 
-    def _ask(self, texts: Sequence[Columns]) -> tuple[Floats, Floats]:
-        """Probabilities and logits of one batch, both [n, K]."""
+    def _ask(self, texts: Sequence[Columns]) -> Floats:
+        """The scores [n, K] of one batch, as the function returned them."""
         answer = self._call([columns[0] if len(columns) == 1 else columns for columns in texts])
         rows = read_rows(answer, len(texts), self.name)
         self.forwarded += len(texts)
         self.forwards += 1
-        if self.outputs is None:
-            self.outputs = kind_of(rows, self.name)
-            logger.info("%s returns %s.", self.name, self.outputs)
         if self.num_classes is None:
             self.num_classes = rows.shape[1]
         if rows.shape[1] != self.num_classes:
@@ -158,7 +160,7 @@ class BlackBox:
                 f"{self.name} returned scores of {rows.shape[1]} classes and has {self.num_classes}: name each class "
                 "once, in the order of the scores."
             )
-        return probabilities_and_logits(rows, self.outputs, self.name)
+        return rows
 
     def _call(self, texts: list[Any]) -> Any:
         """The function's answer; a call that raises is tried again."""
