@@ -27,6 +27,7 @@ _HOMES = {
     "RunCardCallback": "callbacks",
     "TextDataset": "data",
     "Victim": "attacks",
+    "attack": "wiring.attack",
     "attack_dataset": "attacks",
     "build_attacks": "attacks",
     "choose_examples": "attacks",

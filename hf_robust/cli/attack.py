@@ -1,4 +1,4 @@
-"""`hf-robust attack`: attack a checkpoint without training.
+"""`hf-robust attack`: attack a checkpoint or a function of texts, without training.
 
 Prints the rates, and some adversarial texts with their originals; changed words are coloured on a terminal.
 """
@@ -10,36 +10,67 @@ import dataclasses
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from hf_robust.cli.flags import add_attack_flags as add_flags
-from hf_robust.cli.flags import output_folder
+from hf_robust.cli.flags import add_attack_flags, output_folder
 from hf_robust.metrics import AttackRecord
 from hf_robust.reports.marked import Pieces, marked_differences
 
-__all__ = ["add_flags", "run"]
+if TYPE_CHECKING:
+    from hf_robust.wiring.checkpoint_attack import GivenVictim
 
 PAIRS = 3
 """Number of texts that are printed before and after the attack."""
 RED, GREEN, RESET = "\x1b[31m", "\x1b[32m", "\x1b[0m"
 
 
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of a checkpoint, its data and the attacks, and those of a victim that is no checkpoint."""
+    add_attack_flags(parser, model_needed=False)
+    group = parser.add_argument_group("a victim that is no checkpoint")
+    group.add_argument(
+        "--victim",
+        metavar="MODULE:NAME",
+        help="What to attack in place of MODEL: a function from a list of texts to probabilities or logits [texts, "
+        "classes], an estimator with predict_proba, a pipeline, or a (model, tokenizer) pair, in a Python module.",
+    )
+    group.add_argument(
+        "--victim_batch_size", type=int, metavar="TEXTS", help="Maximum number of texts in one call. Default: 64."
+    )
+    group.add_argument(
+        "--victim_retries",
+        type=int,
+        metavar="TIMES",
+        help="How often a call that failed is tried again, after 0.5, 1, 2, ... seconds. Default: 0.",
+    )
+    group.add_argument(
+        "--victim_rate", type=float, metavar="TEXTS", help="Maximum number of texts per second. Default: no limit."
+    )
+    group.add_argument(
+        "--victim_outputs",
+        choices=["probabilities", "logits"],
+        help="What the function returns. Default: told from its first answer.",
+    )
+
+
 def run(options: argparse.Namespace) -> str:
-    """Attack a checkpoint; return a table of the rates and some texts before and after."""
+    """Attack a checkpoint or a victim; return a table of the rates and some texts before and after."""
     from hf_robust.attacks import AttackArguments
     from hf_robust.metrics import saturation_warning
     from hf_robust.reports import guessing_warnings, results_table
     from hf_robust.runs import claim_folder, load_run
-    from hf_robust.wiring.checkpoint_attack import AttackOptions, measure_attacks, write_attacks
+    from hf_robust.wiring.attack_results import write_attacks
+    from hf_robust.wiring.checkpoint_attack import AttackOptions, measure_attacks
 
+    given = _given(options)
     options.output_dir = output_folder(options)
     values = vars(options)
     flags = AttackArguments(
         **{field.name: values[field.name] for field in dataclasses.fields(AttackArguments) if field.name in values}
     )
     attack_options = AttackOptions(**{field.name: values[field.name] for field in dataclasses.fields(AttackOptions)})
-    results = measure_attacks(attack_options, flags)
-    folder = claim_folder("attack", attack_options.output_dir)
+    results = measure_attacks(attack_options, flags, given)
+    folder = claim_folder("attack", options.output_dir)
     write_attacks(results, folder)
     pairs = choose_pairs(results.records, PAIRS)
     colour = wants_colour(sys.stdout)
@@ -53,6 +84,26 @@ def run(options: argparse.Namespace) -> str:
     if results.remark:
         blocks.append(results.remark)
     return "\n".join([*blocks, f"Results of every example are in {folder}."])
+
+
+def _given(options: argparse.Namespace) -> GivenVictim:
+    """Return what ``--victim`` names and how it is called.
+
+    Raises:
+        ValueError: MODEL and ``--victim`` are both given or both missing, or the victim cannot be imported.
+    """
+    from hf_robust.wiring.checkpoint_attack import GivenVictim
+    from hf_robust.wiring.opened_victim import FunctionSettings
+    from hf_robust.wiring.victims import imported_victim
+
+    if (options.model is None) == (options.victim is None):
+        raise ValueError("give either MODEL, the folder or Hub id of a checkpoint, or --victim module:name.")
+    names = ("batch_size", "retries", "rate", "outputs")
+    settings = FunctionSettings(**{name: getattr(options, f"victim_{name}") for name in names})
+    if options.victim is None:
+        return GivenVictim(settings=settings)
+    options.model = options.victim
+    return GivenVictim(imported_victim(options.victim), settings)
 
 
 def wants_colour(stream: TextIO) -> bool:

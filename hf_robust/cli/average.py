@@ -203,7 +203,8 @@ def attack_and_summarise(model: str, folder: Path, attack: AttackOptions, flags:
     """Attack a model, write the results to the folder, and return the model's point in the figure."""
     from hf_robust.attacks import results_on_data
     from hf_robust.metrics import wilson_interval
-    from hf_robust.wiring.checkpoint_attack import measure_attacks, write_attacks
+    from hf_robust.wiring.attack_results import write_attacks
+    from hf_robust.wiring.checkpoint_attack import measure_attacks
 
     results = measure_attacks(dataclasses.replace(attack, model=model, output_dir=folder), flags)
     write_attacks(results, folder)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hf_robust.metrics import AttackSummary, Certificate, CertificateSummary, Coverage
     from hf_robust.metrics.permutation import LabelPermutation
     from hf_robust.runs import RunCard
-    from hf_robust.wiring.checkpoint_attack import AttackResults
+    from hf_robust.wiring.attack_results import AttackResults
 
 ATTACK_VOTES = 25
 _REPLACED_FLAGS = (
@@ -278,7 +278,7 @@ def _write(folder: Path, card: RunCard, measured: _Measured, attacked: AttackRes
         write_history_line,
         write_json,
     )
-    from hf_robust.wiring.checkpoint_attack import write_attacks
+    from hf_robust.wiring.attack_results import write_attacks
 
     line: dict[str, Any] = {"epoch": 0.0, "step": 0, "accuracy": measured.accuracy, "attacks": {}}
     if attacked is not None:

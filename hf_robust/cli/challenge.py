@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hf_robust.cli.challenge_results import ChallengeScores
     from hf_robust.data.labels import Labels
     from hf_robust.views import ChallengeText
-    from hf_robust.wiring.checkpoint_attack import AttackResults
+    from hf_robust.wiring.attack_results import AttackResults
     from hf_robust.wiring.measured_checkpoint import Checkpoint, Outputs
 
 SET_FILE, PREDICTIONS_FILE, STEM = "challenge.jsonl", "challenge_predictions.jsonl", "challenge"
@@ -122,7 +122,7 @@ def _write(
     text: str,
 ) -> None:
     from hf_robust.runs import redact, write_history_line, write_json, write_json_lines, write_text
-    from hf_robust.wiring.checkpoint_attack import write_attacks
+    from hf_robust.wiring.attack_results import write_attacks
 
     labels, corpus = first.splits.labels, first.splits.corpus
     rows = (
@@ -156,7 +156,7 @@ def _as_file_attack(
     from hf_robust.data.splits import describe_data
     from hf_robust.metrics import AttackSummary
     from hf_robust.runs import measured_card
-    from hf_robust.wiring.checkpoint_attack import AttackResults
+    from hf_robust.wiring.attack_results import AttackResults
 
     name = f"{STEM}_{options.mask}"
     attack = labelled_file(name, SET_FILE, _masked_examples(first, challenged))

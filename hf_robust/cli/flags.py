@@ -25,10 +25,13 @@ def shorten_usage(parser: argparse.ArgumentParser) -> None:
     parser.usage = " ".join(["%(prog)s", *parts, *optional])
 
 
-def add_checkpoint_flags(parser: argparse.ArgumentParser, data_needed: bool = False) -> None:
+def add_checkpoint_flags(
+    parser: argparse.ArgumentParser, data_needed: bool = False, model_needed: bool = True
+) -> None:
     """A fine-tuned model, the texts to show it, and the folder of the results."""
     group = parser.add_argument_group("model and data")
-    group.add_argument("model", metavar="MODEL", help="Folder or Hub id of a fine-tuned classifier or adapter.")
+    help_text = "Folder or Hub id of a fine-tuned classifier or adapter."
+    group.add_argument("model", nargs=None if model_needed else "?", metavar="MODEL", help=help_text)
     needed = "" if data_needed else " Needed by --attacks."
     group.add_argument("--data", required=data_needed, metavar="DATA", help=f"Labelled texts: {DATA_SOURCES}.{needed}")
     add_column_flags(group)
@@ -44,13 +47,13 @@ def add_checkpoint_flags(parser: argparse.ArgumentParser, data_needed: bool = Fa
     )
 
 
-def add_attack_flags(parser: argparse.ArgumentParser) -> None:
+def add_attack_flags(parser: argparse.ArgumentParser, model_needed: bool = True) -> None:
     """The flags of `hf-robust attack`: the checkpoint and its data, and the flags of the attacks."""
     from transformers import HfArgumentParser
 
     from hf_robust.attacks import AttackArguments
 
-    add_checkpoint_flags(parser)
+    add_checkpoint_flags(parser, model_needed=model_needed)
     group = parser.add_argument_group("attacks")
     group.add_argument(
         "--replay",
@@ -58,6 +61,11 @@ def add_attack_flags(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="FILE",
         help="Attack with texts that fooled another model: attack_results/<attack>.jsonl of its run. Default: none.",
+    )
+    group.add_argument(
+        "--keep_queries",
+        action="store_true",
+        help="Write every text that an attack had scored, with its probabilities, to attack_queries/<attack>.jsonl.",
     )
     flags = HfArgumentParser(AttackArguments, add_help=False)
     for action in flags._actions:

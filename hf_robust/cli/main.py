@@ -17,7 +17,7 @@ COMMANDS = {
     "train": "Train a classifier robustly: run_glue_robust.py, with all its flags.",
     "methods": "List the training methods.",
     "attacks": "List the attacks.",
-    "attack": "Attack a checkpoint, without training.",
+    "attack": "Attack a checkpoint or any other classifier, without training.",
     "certify": "Certify that no word swaps change the prediction of a checkpoint's vote over random substitutions.",
     "challenge": "Mask one token in each text by the gradients of a model, and measure models on these texts.",
     "interpret": "Explain predictions: word attributions, distances of texts, errors by slice.",

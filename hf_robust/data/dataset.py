@@ -38,7 +38,8 @@ class TextDataset(Dataset[dict[str, Any]]):
         rows: a list of dicts, a ``datasets.Dataset`` or a ``pandas.DataFrame`` with the text columns and, for labelled
             data, the label: a class id, a name of ``class_names``, a float, or one 0/1 float per class.
         text_columns: one column, or two for sentence pairs.
-        tokenizer: a Hugging Face tokenizer, called as in run_glue.
+        tokenizer: a Hugging Face tokenizer, called as in run_glue; None for texts without token ids, for a victim
+            that is a function of texts.
         max_length: maximum number of tokens, special tokens included; None for the limit of the tokenizer.
         padding: "max_length" (or True) pads here, False leaves padding to the collator.
         label_column: column of the labels; None for unlabelled data.
@@ -77,6 +78,8 @@ class TextDataset(Dataset[dict[str, Any]]):
 
     def _tokenize(self) -> dict[str, Ragged]:
         lists: dict[str, list[list[int]]] = {}
+        if self.tokenizer is None:
+            return {}
         for start in range(0, len(self._texts), CHUNK):
             columns = [list(column) for column in zip(*self._texts[start : start + CHUNK], strict=True)]
             for key, values in self._call_tokenizer(*columns).items():
@@ -125,6 +128,8 @@ class TextDataset(Dataset[dict[str, Any]]):
     @cached_property
     def cut_rows(self) -> frozenset[int]:
         """The rows whose text is longer than ``max_length`` and therefore cut."""
+        if self.tokenizer is None:
+            return frozenset()
         full = filter(self._is_full, range(len(self)))
         return frozenset(row for row in full if self._length(row) > len(self._tokens["input_ids"][row]))
 

@@ -23,7 +23,7 @@ class Splits:
     Args:
         corpus: the rows.
         labels: the classes of the task.
-        tokenizer, config: their maximum length limits ``--max_seq_length``.
+        tokenizer, config: their maximum length limits ``--max_seq_length``. Without a tokenizer no text is cut.
         word_rule: the definition of a word, by the language of the texts.
     """
 
@@ -38,12 +38,7 @@ class Splits:
     ) -> None:
         self.word_rule = word_rule
         self.corpus, self.labels, self.tokenizer, self.args = corpus, labels, tokenizer, args
-        usable = usable_length(tokenizer, config) or args.max_seq_length
-        if args.max_seq_length > usable:
-            logger.warning(
-                f"--max_seq_length {args.max_seq_length} is more than the model can read, so {usable} is used."
-            )
-        self.max_length: int = min(args.max_seq_length, usable)
+        self.max_length: int | None = None if tokenizer is None else self._cut_at(tokenizer, config)
         first: Rows = next((rows for rows in corpus.splits.values() if rows), [])
         if not first:
             raise ValueError(f"{corpus.name} has no rows: give data with at least one row.")
@@ -52,6 +47,14 @@ class Splits:
             logger.info("text columns, joined: %s", ", ".join(self.text_columns))
         else:
             logger.info("text columns: %s", ", ".join(self.text_columns))
+
+    def _cut_at(self, tokenizer: Any, config: Any) -> int:
+        usable = usable_length(tokenizer, config) or self.args.max_seq_length
+        if self.args.max_seq_length > usable:
+            logger.warning(
+                f"--max_seq_length {self.args.max_seq_length} is more than the model can read, so {usable} is used."
+            )
+        return min(self.args.max_seq_length, usable)
 
     def labelled(self, role: str, limit: int | None = None) -> TextDataset:
         """Return the first ``limit`` labelled rows of a split, with labels as ids, without rows of label -1.

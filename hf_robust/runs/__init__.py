@@ -32,6 +32,7 @@ from hf_robust.runs.files import (
     MASK_HISTORY_FILE,
     MEASURED_FOLDER,
     METRICS_FILE,
+    QUERIES_FOLDER,
     RESULTS_FOLDER,
     RUN_CARD_FILE,
     STATUSES_FILE,
@@ -65,6 +66,7 @@ from hf_robust.runs.pairs import (
     write_certificates,
     write_records,
 )
+from hf_robust.runs.queries import KeptQueries
 from hf_robust.runs.redaction import portable_path, redact
 from hf_robust.runs.run import Run, clear_results, label_names, load_run
 from hf_robust.runs.weights import adversary_weight_lines, read_adversary_weights, write_adversary_weights
@@ -95,6 +97,7 @@ __all__ = [
     "MASK_HISTORY_FILE",
     "MEASURED_FOLDER",
     "METRICS_FILE",
+    "QUERIES_FOLDER",
     "RESULTS_FOLDER",
     "RUN_CARD_FILE",
     "PLACEHOLDERS",
@@ -104,6 +107,7 @@ __all__ = [
     "ADVERSARY_WEIGHTS_FILE",
     "Flags",
     "HistoryLine",
+    "KeptQueries",
     "LineJournal",
     "MaskLine",
     "Run",

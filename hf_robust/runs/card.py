@@ -59,6 +59,9 @@ class RunCard(TypedDict, total=False):
     """Rounds in which training texts were generated."""
     attacks: dict[str, Described]
     """Described attacks by name."""
+    victim: dict[str, Any]
+    """How a victim that is a function of texts was called: ``outputs``, ``batch_size``, ``rate``, and the number of
+    texts ``asked`` and of calls ``retried``."""
     vote: dict[str, Any]
     """Settings of the attacked vote."""
     certify: dict[str, Any]

@@ -1,9 +1,8 @@
-"""Attack a saved checkpoint without training, for `hf-robust attack`, `average`, `certify` and `challenge`."""
+"""Attack a classifier without training, for ``attack`` and `hf-robust attack`, `average`, `certify`, `challenge`."""
 
 from __future__ import annotations
 
-import dataclasses
-import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,6 @@ from hf_robust.attacks import (
     Plans,
     Victim,
     Vote,
-    VotingVictim,
     attack_dataset,
     attack_key,
     build_attacks,
@@ -27,42 +25,40 @@ from hf_robust.attacks import (
     log_coverage,
     results_on_data,
     table_coverage,
-    weights_hash,
 )
 from hf_robust.attacks.attack import AttackOrForeign
-from hf_robust.attacks.engine.journal import prediction_of
+from hf_robust.attacks.engine.black_box import BlackBox
 from hf_robust.attacks.flag_readers import check_flags_are_read
 from hf_robust.data import GLUE_TASKS
 from hf_robust.data.arguments import DataTrainingArguments
+from hf_robust.data.columns import choose_text_columns
 from hf_robust.data.files import EXTENSIONS
 from hf_robust.data.label_order import find_labels, model_labels, permuted_labels
 from hf_robust.data.labels import Labels
-from hf_robust.data.load import load_corpus
+from hf_robust.data.load import Corpus, load_corpus
 from hf_robust.data.splits import Splits, describe_data
-from hf_robust.lexicons import cache_folder
-from hf_robust.metrics import AttackRecord, AttackSummary, Coverage, asr_at_budget, union_of_attacks
-from hf_robust.metrics.budget import budgets_up_to
+from hf_robust.lexicons import Lexicon, cache_folder
+from hf_robust.metrics import AttackRecord, AttackSummary, Coverage
 from hf_robust.metrics.permutation import permutation_of_records
-from hf_robust.reports import draw_asr_by_budget
-from hf_robust.reports.captions import data_title
 from hf_robust.runs import (
-    ATTACK_SUMMARY_FILE,
     JOURNAL_FOLDER,
-    RESULTS_FOLDER,
     SCRIPT_LENGTH,
-    RunCard,
-    load_run,
     measured_card,
-    redact,
-    write_card,
-    write_history_line,
-    write_json,
-    write_records,
 )
-from hf_robust.wiring.restored import RestoredInference, restore_inference, text_length
+from hf_robust.wiring.attack_results import AttackResults
+from hf_robust.wiring.opened_victim import (
+    COMPARED,
+    FunctionSettings,
+    OpenedVictim,
+    identity_of,
+    require_repeatable,
+    require_same_answers,
+)
+from hf_robust.wiring.restored import text_length
 from hf_robust.wiring.run_lexicons import Lexicons, load_lexicons
 from hf_robust.wiring.smoothed import attacked_vote
 from hf_robust.wiring.static_attacks import file_attacks, replay_attacks
+from hf_robust.wiring.victims import opened_model, opened_object
 
 
 @dataclass
@@ -70,7 +66,8 @@ class AttackOptions:
     """Flags of `hf-robust attack` other than those of the attacks."""
 
     model: str
-    output_dir: Path
+    output_dir: Path | None
+    """None to write no file, not even a journal."""
     data: str | None = None
     replay: list[str] = field(default_factory=list)
     split: str | None = None
@@ -80,55 +77,47 @@ class AttackOptions:
     max_seq_length: int | None = None
     """None for the length of the model's training (`text_length`)."""
     device: str | None = None
+    keep_queries: bool = False
     command_line: list[str] = field(default_factory=list)
     """The arguments of `hf-robust`, for the run card."""
 
 
 @dataclass
-class AttackResults:
-    """Results of attacks on one checkpoint, before they are written.
+class GivenVictim:
+    """What is attacked, where it is no checkpoint.
 
     Attributes:
-        records: one record for each attacked example, by attack.
-        summaries: the rates, by attack.
-        attacks: the attacks, by name.
-        card: the run card of the measurement.
-        remark: a warning if the plain model was measured instead of the method's inference, else "".
+        victim: an object that `opened_object` takes; None for the checkpoint that the options name.
+        settings: how a function of texts is called.
+        corpus: rows in memory; None for the data that the options name.
+        lexicons: lexicons in memory by role, in place of those that the flags name.
     """
 
-    records: dict[str, list[AttackRecord]]
-    summaries: dict[str, AttackSummary]
-    attacks: Mapping[str, AttackOrForeign]
-    card: RunCard
-    remark: str = ""
-
-    @property
-    def history_line(self) -> dict[str, Any]:
-        """The line of these results in ``robustness_history.jsonl``."""
-        # Attacks that bring their own texts do not measure clean accuracy.
-        clean = [summary.extra["accuracy"] for summary in results_on_data(self.attacks, self.summaries).values()]
-        line: dict[str, Any] = {"epoch": 0.0, "step": 0, "accuracy": clean[0] if clean else math.nan}
-        line["attacks"] = {name: summary.history() for name, summary in self.summaries.items()}
-        union = union_of_attacks(results_on_data(self.attacks, self.records))
-        return line if union is None else {**line, "union": union.history()}
+    victim: Any = None
+    settings: FunctionSettings = field(default_factory=FunctionSettings)
+    corpus: Corpus | None = None
+    lexicons: Mapping[str, Lexicon] = field(default_factory=dict)
 
 
-def measure_attacks(options: AttackOptions, flags: AttackArguments) -> AttackResults:
+def measure_attacks(options: AttackOptions, flags: AttackArguments, given: GivenVictim | None = None) -> AttackResults:
     """Run the attacks. A run that was killed continues where it stopped, if model, data and attack are the same.
 
     Raises:
         ValueError: the model has no trained classification head, or model, data and attacks do not fit together.
     """
-    lexicons = check_and_load_lexicons(options, flags)
-    model, tokenizer = load_classifier(options.model, options.device)
-    task = _task(options, flags, model, tokenizer, lexicons)
-    restored = restore_inference(options.model, model, tokenizer)
-    victim = _victim(task, flags, model, tokenizer, restored)
+    given = given or GivenVictim()
+    lexicons = check_and_load_lexicons(options, flags, given.lexicons)
+    opened = _opened(options, given)
+    task = _task(options, flags, opened, lexicons, given.corpus)
+    victim = _victim(task, flags, opened)
+    if isinstance(victim, BlackBox):
+        require_repeatable(victim, task.examples)
     plans = Plans(cache_folder() / "plans")
     coverage = {name: _coverage(attack, plans, victim, task.examples) for name, attack in task.attacks.items()}
-    records, summaries = _run(task, victim, options.output_dir / JOURNAL_FOLDER, plans)
+    journals = None if options.output_dir is None else options.output_dir / JOURNAL_FOLDER
+    records, summaries, queries = _run(task, victim, journals, plans, options.keep_queries)
     card = measured_card(
-        options.model,
+        opened.name,
         options.command_line,
         data=task.data,
         lexicons=task.lexicons,
@@ -140,11 +129,26 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments) -> AttackRes
         card["label_permutation"] = permuted
     if task.vote is not None:
         card["vote"] = task.vote.describe()
-    card |= restored.card
-    return AttackResults(records, summaries, task.attacks, card, restored.remark)
+    card |= opened.card()
+    return AttackResults(records, summaries, task.attacks, card, opened.restored.remark, queries)
 
 
-def check_and_load_lexicons(options: AttackOptions, flags: AttackArguments) -> Lexicons:
+def _opened(options: AttackOptions, given: GivenVictim) -> OpenedVictim:
+    if given.victim is not None and options.device is not None:
+        raise ValueError(f"--device {options.device} is for a folder or a Hub id: put the model there before.")
+    if given.victim is not None:
+        return opened_object(given.victim, given.settings, options.max_seq_length)
+    if passed := given.settings.passed():
+        raise ValueError(
+            f"{', '.join(passed)}: only a function of texts is called with these settings, and {options.model} is a "
+            "model; leave them out (--attack_token_budget sets the size of its batches)."
+        )
+    return opened_model(options.model, *load_classifier(options.model, options.device), options.max_seq_length)
+
+
+def check_and_load_lexicons(
+    options: AttackOptions, flags: AttackArguments, given: Mapping[str, Lexicon] | None = None
+) -> Lexicons:
     """Check the flags of the attacks as far as possible without a model, and load their lexicons.
 
     Raises:
@@ -154,29 +158,10 @@ def check_and_load_lexicons(options: AttackOptions, flags: AttackArguments) -> L
         raise ValueError("no attack is named: give at least one by --attacks (`hf-robust attacks` lists them).")
     if flags.attacks and options.data is None:
         raise ValueError(f"--attacks {' '.join(flags.attacks)} needs texts to attack: give them by --data.")
+    if options.keep_queries and (options.output_dir is None or flags.attack_backend != "native"):
+        raise ValueError("--keep_queries needs --output_dir and the native backend of attacks; leave it out.")
     check_flags_are_read(flags, flags.recipes, (), protects=bool(flags.attack_votes))
-    return load_lexicons(flags, voted=bool(flags.attack_votes))
-
-
-def write_attacks(results: AttackResults, folder: Path) -> None:
-    """Write ``attack_results/<attack>.jsonl``, ``attack_summary.json``, ``asr_by_budget.png``, run card and history.
-
-    The history has one line, so that `hf-robust report` can compare the folder with training runs.
-    """
-    for name, records in results.records.items():
-        write_records(folder / RESULTS_FOLDER / f"{name}.jsonl", records)
-    write_card(folder, results.card)
-    write_history_line(folder, results.history_line)
-    # Attacks that bring their own texts do not search, so they have no query budget.
-    searched = results_on_data(results.attacks, results.records)
-    summary = {
-        "results": {name: dataclasses.asdict(rates) for name, rates in results.summaries.items()},
-        "union": results.history_line.get("union"),
-        "asr_by_budget": {name: _by_budget(records) for name, records in searched.items()},
-    }
-    write_json(folder / ATTACK_SUMMARY_FILE, {**redact(results.card), **summary})
-    if searched:
-        draw_asr_by_budget(searched, folder, f"{Path(results.card['model']).name} on {data_title(load_run(folder))}")
+    return load_lexicons(flags, voted=bool(flags.attack_votes), given=given)
 
 
 @dataclass
@@ -186,7 +171,7 @@ class _AttackTask:
     attacks: Mapping[str, AttackOrForeign]
     examples: list[Example]
     labels: Labels
-    max_length: int
+    max_length: int | None
     data: dict[str, Any] = field(default_factory=dict)
     lexicons: dict[str, Any] = field(default_factory=dict)
     vote: Vote | None = None
@@ -202,15 +187,19 @@ def _permuted(task: _AttackTask, records: Mapping[str, list[AttackRecord]]) -> s
 
 
 def _task(
-    options: AttackOptions, flags: AttackArguments, model: Any, tokenizer: Any, lexicons: Lexicons
+    options: AttackOptions,
+    flags: AttackArguments,
+    opened: OpenedVictim,
+    lexicons: Lexicons,
+    corpus: Corpus | None,
 ) -> _AttackTask:
     vote = attacked_vote(flags, lexicons["synonyms"])
     if options.data is None:
-        labels = model_labels(model.config, options.class_names)
-        length = text_length(options.max_seq_length, options.model, tokenizer, model.config)
+        labels = model_labels(opened.config_for(options.class_names, None), options.class_names)
+        length = opened.max_length
         replays = replay_attacks(options.replay, labels.names, None, class_names=options.class_names)
         return _AttackTask(replays, [], labels, length, {"max_length": length}, vote=vote)
-    splits = splits_of(options, options.data, model, tokenizer)
+    splits = _splits(options, options.data, opened, corpus)
     labels, dataset = splits.labels, splits.labelled("validation")
     synonyms, antonyms = lexicons["attack_synonyms"] or lexicons["synonyms"], lexicons["antonyms"]
     attacks = dict(build_attacks(flags, synonyms, antonyms, labels.names, splits.text_columns))
@@ -227,7 +216,9 @@ def _task(
     return _AttackTask(attacks, examples, labels, splits.max_length, data, described, vote, splits)
 
 
-def _coverage(attack: AttackOrForeign, plans: Plans, victim: Victim, examples: list[Example]) -> Coverage | None:
+def _coverage(
+    attack: AttackOrForeign, plans: Plans, victim: Victim | BlackBox, examples: list[Example]
+) -> Coverage | None:
     """Return the coverage of an attack's lexicon; refuse an attack that cannot run or cannot change any text."""
     examples = examples_of(attack, examples)
     check_attack(attack, victim, plans, examples)
@@ -236,14 +227,9 @@ def _coverage(attack: AttackOrForeign, plans: Plans, victim: Victim, examples: l
     return coverage
 
 
-def _victim(
-    task: _AttackTask, flags: AttackArguments, model: Any, tokenizer: Any, restored: RestoredInference
-) -> Victim:
-    options: dict[str, Any] = {"max_length": task.max_length, "token_budget": flags.attack_token_budget}
-    options["inference"] = restored.inference
-    victim = Victim(model, tokenizer, **options)
+def _victim(task: _AttackTask, flags: AttackArguments, opened: OpenedVictim) -> Victim | BlackBox:
+    victim = opened.victim(task.max_length, flags.attack_token_budget, task.vote)
     if task.vote is not None:
-        victim = VotingVictim(model, tokenizer, vote=task.vote, **options)
         examples = [example for attack in task.attacks.values() for example in examples_of(attack, task.examples)]
         task.vote.require_substitutes([example.texts for example in examples])
     return victim
@@ -256,15 +242,26 @@ def splits_of(options: AttackOptions, data: str, model: Any, tokenizer: Any) -> 
         ValueError: the data cannot be read, or has other classes than the model.
     """
     length = text_length(options.max_seq_length, options.model, tokenizer, model.config)
-    arguments = data_arguments(options, data, length)
-    corpus = load_corpus(arguments)
-    labels = find_labels(corpus, arguments, model.config, training=False, classes=True)
-    if not labels.is_single or labels.num_labels != model.config.num_labels:
+    return _splits(options, data, OpenedVictim(options.model, model, tokenizer, model.config, length))
+
+
+def _splits(options: AttackOptions, data: str, opened: OpenedVictim, corpus: Corpus | None = None) -> Splits:
+    arguments = data_arguments(options, data, opened.max_length or SCRIPT_LENGTH)
+    corpus = load_corpus(arguments) if corpus is None else corpus
+    config = opened.config_for(options.class_names, lambda: _first_texts(corpus, arguments))
+    labels = find_labels(corpus, arguments, config, training=False, classes=True)
+    if not labels.is_single or labels.num_labels != config.num_labels:
         raise ValueError(
-            f"{options.model} has {model.config.num_labels} classes and {data} has {labels.num_labels} "
+            f"{opened.name} has {config.num_labels} classes and {data} has {labels.num_labels} "
             f"({labels.problem_type.replace('_', ' ')}): give data of the task that the model was trained for."
         )
-    return Splits(corpus, labels, tokenizer, arguments, model.config)
+    return Splits(corpus, labels, opened.tokenizer, arguments, config)
+
+
+def _first_texts(corpus: Corpus, arguments: DataTrainingArguments) -> list[tuple[str, ...]]:
+    rows = corpus.rows("validation")
+    columns = choose_text_columns(rows, arguments, corpus.label_column)
+    return [tuple(str(row.get(column)) for column in columns) for row in rows[:COMPARED]]
 
 
 def load_classifier(name: str, device: str | None = None) -> tuple[Any, Any]:
@@ -308,19 +305,21 @@ def data_arguments(options: AttackOptions, data: str, max_length: int = SCRIPT_L
 
 
 def _run(
-    task: _AttackTask, victim: Victim, journals: Path, plans: Plans
-) -> tuple[dict[str, list[AttackRecord]], dict[str, AttackSummary]]:
-    records, summaries = {}, {}
-    weights, prediction = weights_hash(victim.model), prediction_of(victim)
+    task: _AttackTask, victim: Victim | BlackBox, journals: Path | None, plans: Plans, keep_queries: bool
+) -> tuple[dict[str, list[AttackRecord]], dict[str, AttackSummary], dict[str, Path]]:
+    records, summaries, queries = {}, {}, {}
+    weights, prediction = identity_of(victim)
     for name, attack in task.attacks.items():
         examples = examples_of(attack, task.examples)
-        journal = journals / f"{attack_key(attack, weights, examples, task.max_length, prediction)}.jsonl"
-        records[name] = attack_dataset(attack, victim, examples, plans=plans, journal=journal)
-        summaries[name] = AttackSummary.from_records(records[name], journal_seconds(journal))
-    return records, summaries
-
-
-def _by_budget(records: list[AttackRecord]) -> dict[str, list[float]]:
-    """Return query budgets and the ASR at each of them."""
-    budgets = budgets_up_to(records)
-    return {"budget": list(budgets), "asr": asr_at_budget(records, budgets)}
+        key, start = attack_key(attack, weights, examples, task.max_length, prediction), time.perf_counter()
+        journal = None if journals is None else journals / f"{key}.jsonl"
+        if isinstance(victim, BlackBox) and journal is not None:
+            require_same_answers(victim, journal, examples)
+        if keep_queries and journals is not None:
+            queries[name] = journals / f"{key}-queries.jsonl"
+        records[name] = attack_dataset(
+            attack, victim, examples, plans=plans, journal=journal, queries=queries.get(name)
+        )
+        seconds = time.perf_counter() - start if journal is None else journal_seconds(journal)
+        summaries[name] = AttackSummary.from_records(records[name], seconds)
+    return records, summaries, queries

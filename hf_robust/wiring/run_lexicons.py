@@ -19,6 +19,7 @@ def load_lexicons(
     needs: Collection[str] = (),
     view_attacks: Collection[str] = (),
     voted: bool = False,
+    given: Mapping[str, Lexicon] | None = None,
 ) -> Lexicons:
     """Load the lexicons that a run needs, by role.
 
@@ -29,6 +30,7 @@ def load_lexicons(
         needs: roles that the method trains on.
         view_attacks: attacks that make texts to train on.
         voted: whether a vote over random substitutions is attacked or certified.
+        given: lexicons in memory by role, which are used in place of those that the flags name.
 
     Raises:
         ValueError: a lexicon cannot be loaded, or the package that separates the words of the language is missing.
@@ -38,11 +40,12 @@ def load_lexicons(
     measured = flags.recipes if native and flags.attack_strategy != "no" else []
     held_out = flags.synonym_source() != flags.lexicon
     needs_synonyms = "synonyms" in needs or voted or (native and _read_synonyms(view_attacks))
+    given = given or {}
     lexicons: Lexicons = dict.fromkeys(("synonyms", "antonyms", "attack_synonyms"))
     if needs_synonyms or (_read_synonyms(measured) and not held_out):
-        lexicons["synonyms"] = load_lexicon(flags.lexicon, "synonym", flags.language)
+        lexicons["synonyms"] = given.get("synonyms") or load_lexicon(flags.lexicon, "synonym", flags.language)
     if "antonyms" in needs or "antonym" in measured:
-        lexicons["antonyms"] = load_lexicon(flags.antonym_source(), "antonym", flags.language)
+        lexicons["antonyms"] = given.get("antonyms") or load_lexicon(flags.antonym_source(), "antonym", flags.language)
     if _read_synonyms(measured) and held_out:
         lexicons["attack_synonyms"] = load_lexicon(flags.synonym_source(), "synonym", flags.language)
     return lexicons

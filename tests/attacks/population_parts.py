@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -84,7 +83,7 @@ class ToyVictim:
     """
 
     device = "cpu"
-    model = SimpleNamespace(config=SimpleNamespace(num_labels=2))
+    num_classes = 2
 
     def __init__(self) -> None:
         self.queries, self.asked = 0, list[tuple[str, ...]]()

@@ -80,3 +80,8 @@ def test_no_rows_missing_column_three_columns(word_tokenizer):
 def test_multi_label_rows_keep_their_lists(word_tokenizer):
     dataset = TextDataset([{"a": "good", "label": [1.0, 0.0]}], ["a"], word_tokenizer, max_length=8)
     assert dataset[0]["label"] == [1.0, 0.0]
+
+
+def test_without_a_tokenizer_there_are_texts_and_labels_and_nothing_is_cut():
+    dataset = TextDataset([{"a": "word " * 1000, "label": 1}], ("a",), None, max_length=None)
+    assert dataset[0] == {"label": 1} and dataset.texts(0) == ("word " * 1000,) and dataset.cut_rows == frozenset()

@@ -13,13 +13,13 @@ from hf_robust.attacks.engine.plans import Plans
 from hf_robust.attacks.engine.scheduler import attack_dataset
 
 if TYPE_CHECKING:
-    from hf_robust.attacks.engine.victim import Victim
+    from hf_robust.attacks.engine.classifier import Classifier
 
 MAX_QUERIES = 50
 MAX_TRIED_EXAMPLES = 64
 
 
-def check_attack(attack: AttackOrForeign, victim: Victim, plans: Plans, examples: Sequence[Example]) -> None:
+def check_attack(attack: AttackOrForeign, victim: Classifier, plans: Plans, examples: Sequence[Example]) -> None:
     """Raise before a long run if the model, the tokenizer or the data do not meet a need of the attack.
 
     The attack runs on one short text with at most 50 queries, with the model's prediction as label. The result is
@@ -39,7 +39,7 @@ def check_attack(attack: AttackOrForeign, victim: Victim, plans: Plans, examples
         victim.check_saliency()
     example = _short_example(attack, plans, examples)
     with victim.measuring():
-        label = int(victim.probabilities([example.texts])[0].argmax())
+        label = int(victim.score([example.texts]).probabilities[0].argmax())
     budget = MAX_QUERIES if attack.query_budget is None else min(attack.query_budget, MAX_QUERIES)
     brief = dataclasses.replace(attack, query_budget=budget, skip_labels=frozenset())
     tried = [example._replace(label=label)]

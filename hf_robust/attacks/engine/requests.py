@@ -6,6 +6,8 @@ scheduler can gather the requests of many examples into large batches.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
@@ -17,6 +19,11 @@ from hf_robust.words import Text
 
 Columns = tuple[str, ...]
 Floats = NDArray[np.floating[Any]]
+
+
+def columns_key(columns: Columns) -> bytes:
+    """Hash (16 bytes) of a text's columns, for victims to which texts with equal tokens can be different texts."""
+    return hashlib.blake2b(json.dumps(columns).encode(), digest_size=16).digest()
 
 
 class Scores(NamedTuple):

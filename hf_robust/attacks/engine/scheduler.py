@@ -29,9 +29,10 @@ from hf_robust.attacks.engine.requests import (
 from hf_robust.attacks.engine.trial import Trial
 from hf_robust.attacks.parts.search import attack_example
 from hf_robust.metrics import AttackRecord
+from hf_robust.runs import KeptQueries
 
 if TYPE_CHECKING:
-    from hf_robust.attacks.engine.victim import Victim
+    from hf_robust.attacks.engine.classifier import Classifier
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ MAX_REMEMBERED = 1_000_000
 
 def attack_dataset(
     attack: AttackOrForeign,
-    victim: Victim,
+    victim: Classifier,
     examples: Sequence[Example],
     *,
     plans: Plans | None = None,
@@ -52,6 +53,7 @@ def attack_dataset(
     live: int = MAX_LIVE,
     check_candidates: bool = True,
     replayed: Mapping[int, Columns] | None = None,
+    queries: Path | None = None,
 ) -> list[AttackRecord]:
     """Attack every example and return the records, sorted by ``idx``.
 
@@ -67,6 +69,7 @@ def attack_dataset(
         seed: seed of the random state, for predictions that draw from it.
         live: maximum number of examples attacked at the same time.
         replayed: by ``idx``, a text to score first, which succeeded on an earlier model (``--attack_warm_start``).
+        queries: a file to which every scored text is added (``KeptQueries``).
         check_candidates: whether to raise if no example has a candidate, as far as this is known in advance. A rank
             that holds a share of the examples passes False and calls ``require_candidates`` with all of them.
 
@@ -83,13 +86,13 @@ def attack_dataset(
     finished = {record.idx for record in records}
     waiting = deque(example for example in examples if example.idx not in finished)
     bar = _Bar(f"{attack.name} attack", len(examples), records, progress)
-    start, queries = time.perf_counter(), victim.queries
+    start, asked, kept = time.perf_counter(), victim.queries, KeptQueries(queries)
     with bar.bar, victim.measuring(seed), book:
         try:
-            for record in _records(attack, victim, waiting, plans, live, replayed or {}):
+            for record in _records(attack, victim, waiting, plans, live, replayed or {}, kept):
                 if record is None:
                     book.tick()
-                    bar.show_rate(victim.queries - queries, time.perf_counter() - start)
+                    bar.show_rate(victim.queries - asked, time.perf_counter() - start)
                     continue
                 record.read = _spans(victim, record)
                 records.append(record)
@@ -101,7 +104,7 @@ def attack_dataset(
     return sorted(records, key=lambda record: record.idx)
 
 
-def _spans(victim: Victim, record: AttackRecord) -> list[list[int]]:
+def _spans(victim: Classifier, record: AttackRecord) -> list[list[int]]:
     """For each text column the range [first, end) of the words that the model reads; empty if it reads all words."""
     text = record.text(record.original)
     read = victim.words_read(text)
@@ -124,15 +127,20 @@ def _log_near_ties(attack: AttackOrForeign, records: Sequence[AttackRecord]) -> 
 
 def _records(
     attack: AttackOrForeign,
-    victim: Victim,
+    victim: Classifier,
     waiting: deque[Example],
     plans: Plans,
     live: int,
     replayed: Mapping[int, Columns],
+    kept: KeptQueries,
 ) -> Iterator[AttackRecord | None]:
     if isinstance(attack, Attack):
-        yield from _run_searches(attack, victim, waiting, plans, live, replayed)
+        yield from _run_searches(attack, victim, waiting, plans, live, replayed, kept)
         return
+    from hf_robust.attacks.engine.victim import Victim
+
+    if not isinstance(victim, Victim):
+        raise ValueError("--attack_backend textattack needs a model and its tokenizer; use the native backend.")
     for record in attack.run(victim, waiting, attack.seed):
         yield record
         yield None
@@ -140,11 +148,12 @@ def _records(
 
 def _run_searches(
     attack: Attack,
-    victim: Victim,
+    victim: Classifier,
     waiting: deque[Example],
     plans: Plans,
     live: int,
     replayed: Mapping[int, Columns],
+    kept: KeptQueries,
 ) -> Iterator[AttackRecord | None]:
     """Run the searches in lockstep; yield records as examples finish, and None after each round of queries."""
     plan = plans.planner(attack)
@@ -159,7 +168,7 @@ def _run_searches(
             trial = Trial(attack, example, planned, victim.words_read if is_cut else None)
             search = attack_example(trial, replayed.get(example.idx))
             searches.append((trial, search, next(search)))
-        answers = _answer([request for *_, request in searches], victim, attack.reading.name)
+        answers = _answer([request for *_, request in searches], victim, attack.reading.name, kept)
         going = []
         for (trial, search, _), answer in zip(searches, answers, strict=True):
             try:
@@ -170,7 +179,7 @@ def _run_searches(
         yield None
 
 
-def _answer(requests: Sequence[Request], victim: Victim, scores: str) -> list[Any]:
+def _answer(requests: Sequence[Request], victim: Classifier, scores: str, kept: KeptQueries) -> list[Any]:
     """Answer all requests, those to the same model together; ``scores`` selects the loss of the gradients."""
     answers: list[Any] = [None] * len(requests)
     to_victim = [place for place, request in enumerate(requests) if isinstance(request, Score)]
@@ -182,7 +191,7 @@ def _answer(requests: Sequence[Request], victim: Victim, scores: str) -> list[An
             to_others.setdefault(request.model, []).append(place)
         elif isinstance(request, MaskToken):
             answers[place] = victim.mask_token
-    _fill(answers, to_victim, [requests[place].texts for place in to_victim], _scorer(victim))  # type: ignore[union-attr]
+    _fill(answers, to_victim, [requests[place].texts for place in to_victim], _scorer(victim, kept))  # type: ignore[union-attr]
     if to_gradient:
         saliencies = victim.saliency([requests[place].text for place in to_gradient], loss=scores)  # type: ignore[union-attr]
         for place, saliency in zip(to_gradient, saliencies, strict=True):
@@ -213,10 +222,11 @@ def _fill(
         start = end
 
 
-def _scorer(victim: Victim) -> Callable[[list[Any]], Sliced]:
+def _scorer(victim: Classifier, kept: KeptQueries) -> Callable[[list[Any]], Sliced]:
     def ask(texts: list[Any]) -> Sliced:
         begun = time.perf_counter()
         scores = victim.score(texts)
+        kept.add(texts, scores.probabilities)
         each = (time.perf_counter() - begun) / len(texts)
         return lambda start, end: Scores(
             scores.probabilities[start:end].copy(),
@@ -254,9 +264,9 @@ class _Bar:
         self.bar.set_postfix_str(f"{rate}{queries / max(seconds, 1e-9):,.0f} queries/s", refresh=False)
 
 
-def _check_examples(examples: Sequence[Example], victim: Victim) -> None:
+def _check_examples(examples: Sequence[Example], victim: Classifier) -> None:
     ids: set[int] = set()
-    classes = getattr(getattr(victim.model, "config", None), "num_labels", None)
+    classes = victim.num_classes
     for example in examples:
         if example.idx in ids:
             raise ValueError(f"each example needs its own idx, but {example.idx} occurs twice.")

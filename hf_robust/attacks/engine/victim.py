@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -18,6 +17,7 @@ from hf_robust.attacks.engine.batches import Encoded, Padder, to_device
 from hf_robust.attacks.engine.losses import LOSSES
 from hf_robust.attacks.engine.memory import TokenBudget
 from hf_robust.attacks.engine.requests import Columns, Flip, Flips, Floats, Scores
+from hf_robust.attacks.engine.seeded import seeded
 from hf_robust.attacks.engine.tokens import Aligned, TextTokenizer, check_mask_token
 from hf_robust.attacks.engine.vocabulary import Vocabulary, best_flips, whole_words
 from hf_robust.data.length import usable_length
@@ -99,6 +99,11 @@ class Victim:
         return next(self.model.parameters()).device
 
     @property
+    def num_classes(self) -> int | None:
+        """The number of classes by the model's configuration; None for a model without one."""
+        return getattr(getattr(self.model, "config", None), "num_labels", None)
+
+    @property
     def token_budget(self) -> int:
         """Maximum number of padded tokens in one batch, after any lowering for lack of memory."""
         return self._budget.tokens(self.device)
@@ -132,21 +137,13 @@ class Victim:
     def measuring(self, seed: int = 0) -> Iterator[None]:
         """Context with eval mode and seeded random states; afterwards module modes and random states are restored."""
         modes = [(module, module.training) for module in self.model.modules()]
-        python, numpy_state = random.getstate(), np.random.get_state()
-        devices = [self.device] if self.device.type == "cuda" else []
         try:
-            with torch.random.fork_rng(devices=devices):
-                torch.default_generator.manual_seed(seed)
-                for device in devices:
-                    with torch.cuda.device(device):
-                        torch.cuda.manual_seed(seed)
+            with seeded(seed, self.device):
                 self.model.eval()
                 yield
         finally:
             for module, training in modes:
                 module.training = training
-            random.setstate(python)
-            np.random.set_state(numpy_state)
 
     def probabilities(self, texts: Sequence[Columns]) -> Floats:
         """Class probabilities [n, K] in float32; a text is a tuple of one or two columns."""

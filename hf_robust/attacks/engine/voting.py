@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from hf_robust.attacks.engine.batches import Encoded
-from hf_robust.attacks.engine.requests import Columns, Floats, Scores
+from hf_robust.attacks.engine.requests import Columns, Floats, Scores, columns_key
 from hf_robust.attacks.engine.victim import Victim
 from hf_robust.words import Text
 
@@ -113,7 +112,7 @@ class VotingVictim(Victim):
         block = max(1, DRAWS // self.vote.votes)
         parts = [self._shares(texts[start : start + block]) for start in range(0, len(texts), block)]
         shares = np.concatenate(parts) if parts else self._score_texts([]).probabilities
-        return Scores(shares, [_key(columns) for columns in texts])
+        return Scores(shares, [columns_key(columns) for columns in texts])
 
     def score_tokens(self, sequences: Sequence[Encoded]) -> Scores:
         """Refused, since token sequences have no words to substitute.
@@ -148,7 +147,3 @@ class VotingVictim(Victim):
             for columns, times in drawn.items():
                 counts[row, chosen[columns]] += times
         return counts / np.float32(self.vote.votes)
-
-
-def _key(columns: Columns) -> bytes:
-    return hashlib.blake2b(json.dumps(columns).encode(), digest_size=16).digest()

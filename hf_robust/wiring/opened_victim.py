@@ -1,0 +1,155 @@
+"""``OpenedVictim``: a victim that is ready to be attacked, and what tells it from others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_robust.attacks import Example, Victim, Vote, VotingVictim
+from hf_robust.attacks.engine.black_box import BlackBox
+from hf_robust.attacks.engine.journal import Journal, prediction_of
+from hf_robust.attacks.engine.requests import Columns
+from hf_robust.models.weights import weights_hash
+from hf_robust.runs import RunCard
+from hf_robust.wiring.restored import RestoredInference
+
+if TYPE_CHECKING:
+    from hf_robust.attacks.engine.outputs import Outputs
+
+COMPARED = 8
+SAME_SCORE = 0.01
+"""A resumed function must score COMPARED finished texts as before, up to this difference of a probability."""
+
+
+@dataclass
+class FunctionSettings:
+    """How a function of texts is called; None for the default of ``BlackBox``."""
+
+    batch_size: int | None = None
+    retries: int | None = None
+    rate: float | None = None
+    outputs: Outputs | None = None
+
+    def passed(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass
+class OpenedVictim:
+    """A victim that is ready to be attacked.
+
+    Attributes:
+        name: its name in results, errors and journals.
+        config: configuration of a model; for a function of texts it is made by `config_for`.
+        max_length: number of tokens at which texts are cut; None for a function of texts, which gets whole texts.
+        black_box: the function of texts; None for a model.
+        class_names: the function's own names of the classes, by id; empty if it has none.
+    """
+
+    name: str
+    model: Any = None
+    tokenizer: Any = None
+    config: Any = None
+    max_length: int | None = None
+    restored: RestoredInference = field(default_factory=RestoredInference)
+    black_box: BlackBox | None = None
+    class_names: tuple[str, ...] = ()
+
+    def config_for(self, class_names: Sequence[str] | None, first: Callable[[], list[Columns]] | None) -> Any:
+        """Return the configuration that has the classes of the victim.
+
+        Without names a function of texts is asked for some texts, whose scores tell the number of classes.
+
+        Args:
+            class_names: ``--class_names``.
+            first: returns texts of the data; None if there is no data.
+
+        Raises:
+            ValueError: the number of classes is unknown, or the function does not return scores.
+        """
+        if self.black_box is None:
+            return self.config
+        from transformers import PretrainedConfig
+
+        names = list(self.class_names)
+        if not names and not class_names:
+            if first is None:
+                raise ValueError(f"without --data the classes of {self.name} are unknown: give --class_names.")
+            self.black_box.score(first()[:COMPARED])
+        if not names:
+            count = self.black_box.num_classes or len(class_names or ())
+            names = [f"LABEL_{index}" for index in range(count)]
+        self.black_box.num_classes = len(names)
+        return PretrainedConfig(id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)})
+
+    def victim(self, max_length: int | None, token_budget: int | None, vote: Vote | None) -> Victim | BlackBox:
+        """The victim as the engine needs it.
+
+        Raises:
+            ValueError: a function of texts cannot vote, and has no budget of tokens.
+        """
+        if self.black_box is None:
+            options: dict[str, Any] = {"max_length": max_length, "token_budget": token_budget}
+            options["inference"] = self.restored.inference
+            plain = (self.model, self.tokenizer)
+            return Victim(*plain, **options) if vote is None else VotingVictim(*plain, vote=vote, **options)
+        if vote is not None:
+            raise ValueError(
+                f"--attack_votes needs a model and its tokenizer, and {self.name} is a function of texts."
+            )
+        if token_budget is not None:
+            raise ValueError(
+                f"--attack_token_budget needs a tokenizer, and {self.name} is a function of texts: give "
+                "--victim_batch_size."
+            )
+        return self.black_box
+
+    def card(self) -> RunCard:
+        """Entries for the run card."""
+        return {"victim": self.black_box.describe()} if self.black_box is not None else self.restored.card
+
+
+def identity_of(victim: Victim | BlackBox) -> tuple[str, str]:
+    """What tells a victim from others in journal keys: weights and way to predict, or a function's name.
+
+    Whether a function of this name is still the same classifier is told by its answers: `require_same_answers`.
+    """
+    if isinstance(victim, BlackBox):
+        return f"function {victim.name}", ""
+    return weights_hash(victim.model), prediction_of(victim)
+
+
+def require_repeatable(victim: BlackBox, examples: Sequence[Example]) -> None:
+    """Raise if a function scores a text differently when it is asked twice, as a model with dropout does.
+
+    Raises:
+        ValueError: the probabilities of a text differ by more than SAME_SCORE.
+    """
+    texts = [example.texts for example in examples[:COMPARED]]
+    first, second = (victim.score(texts).probabilities for _ in range(2))
+    if len(texts) and abs(first - second).max() > SAME_SCORE:
+        raise ValueError(
+            f"{victim.name} gives other scores when it is asked for the same texts again (a probability moved by "
+            f"{abs(first - second).max():.3f}), so no search can climb them: put its model in eval mode."
+        )
+
+
+def require_same_answers(victim: BlackBox, journal: Path, examples: Sequence[Example]) -> None:
+    """Raise if a function scores texts of its journal otherwise than when they were attacked.
+
+    Raises:
+        ValueError: another classifier has the same name, or the endpoint changed.
+    """
+    records = Journal(journal).finished(examples)[:COMPARED]
+    if not records:
+        return
+    scores = victim.score([tuple(record.original) for record in records]).probabilities
+    for record, row in zip(records, scores, strict=True):
+        if abs(float(row[record.label]) - record.original_score) > SAME_SCORE:
+            raise ValueError(
+                f"{victim.name} gives example {record.idx} the probability {row[record.label]:.3f}, and in the "
+                f"results in {journal.parent} it has {record.original_score:.3f}: they are of another classifier, or "
+                "its answers change; give another output_dir."
+            )
