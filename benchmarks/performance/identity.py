@@ -213,6 +213,18 @@ def errors_as_sentences(parser: argparse.ArgumentParser) -> Iterator[None]:
         parser.error(str(error))
 
 
+def add_attack_flags(parser: argparse.ArgumentParser) -> None:
+    """Flags of the attacks that both sides run, shared with the throughput benchmark."""
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--lexicon", default="wordnet", help="lexicon of synonyms for both sides; pwws uses WordNet")
+    parser.add_argument("--sentence_encoder", help="sentence encoder for both sides; default: none")
+    parser.add_argument("--masked_lm", help="folder of the masked language model for bae")
+    parser.add_argument("--pos_tagger", choices=("nltk", "none"), default="nltk")
+    parser.add_argument("--query_budget", type=int)
+    parser.add_argument("--max_length", type=int, default=128)
+    parser.add_argument("--device")
+
+
 def parse(argv: Sequence[str] | None = None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """Parse and check the flags; returns the parser too, for later errors."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -222,14 +234,7 @@ def parse(argv: Sequence[str] | None = None) -> tuple[argparse.ArgumentParser, a
     parser.add_argument("--pairs", help="labelled file of pairs")
     parser.add_argument("--recipes", nargs="+", required=True)
     parser.add_argument("--num", type=int, default=200, help="number of examples of each file; 0: all")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--lexicon", default="wordnet", help="lexicon of synonyms for both sides; pwws uses WordNet")
-    parser.add_argument("--sentence_encoder", help="sentence encoder for both sides; default: none")
-    parser.add_argument("--masked_lm", help="folder of the masked language model for bae")
-    parser.add_argument("--pos_tagger", choices=("nltk", "none"), default="nltk")
-    parser.add_argument("--query_budget", type=int)
-    parser.add_argument("--max_length", type=int, default=128)
-    parser.add_argument("--device")
+    add_attack_flags(parser)
     parser.add_argument("--stock", action="store_true", help="use TextAttack's own model wrapper for A")
     parser.add_argument("--output", type=Path, help="file of the JSON summary")
     parser.add_argument("--without_texts", action="store_true", help="leave the data's texts out of --output")

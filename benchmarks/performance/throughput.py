@@ -24,7 +24,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.performance.identity import UNCOUNTED, errors_as_sentences
+from benchmarks.performance.identity import UNCOUNTED, add_attack_flags, errors_as_sentences
 from benchmarks.performance.stopwatch import CLOCKS, Row, load_average, machine, mean_row, ratio_of_times
 from benchmarks.performance.throughput_options import RECIPE, compare_options, grow
 from benchmarks.performance.throughput_runs import (
@@ -286,14 +286,7 @@ def parse(argv: Sequence[str] | None = None) -> tuple[argparse.ArgumentParser, a
     )
     parser.add_argument("--budgets", type=int, nargs="+", help="token budgets that the bound tries")
     parser.add_argument("--warm_noise", type=float, default=0.05, help="noise of the model behind --attack_warm_start")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--lexicon", default="wordnet", help="lexicon of synonyms for both sides; pwws uses WordNet")
-    parser.add_argument("--sentence_encoder", help="sentence encoder for both sides; default: none")
-    parser.add_argument("--masked_lm", help="folder of the masked language model for bae")
-    parser.add_argument("--pos_tagger", choices=("nltk", "none"), default="nltk")
-    parser.add_argument("--query_budget", type=int)
-    parser.add_argument("--max_length", type=int, default=128)
-    parser.add_argument("--device")
+    add_attack_flags(parser)
     parser.add_argument("--output", type=Path, help="JSON file of the result")
     args = parser.parse_args(argv)
     positive = {"shipped_num": [args.shipped_num], "rounds": [args.rounds], "scale": args.scale}

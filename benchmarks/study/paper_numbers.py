@@ -71,9 +71,6 @@ FLAT_4 = {
 FLAT_5 = {"flat": 17.76, "flat_gamma0": 9.99, "flat_beta0": 8.18}
 """FLAT, Table 5, LSTM on SST-2: after-attack accuracy."""
 
-GRADMASK = {"clean": 89.8, "masked": 53.35}
-"""GradMask, ELECTRA-small on SNLI: the baseline's accuracy on clean texts and on the [MASK] set."""
-
 GRADMASK_SLICES = {"negation": (63.3, 3.4), "ambiguity": (75.5, 16.3), "long": (57.1, 26.5)}
 """GradMask, Figure 2: fixed and introduced errors as shares of the errors of either model."""
 

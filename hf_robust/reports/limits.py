@@ -160,14 +160,6 @@ def _parts(described: Mapping[str, Any]) -> Iterator[str]:
         yield f"examples of the label ids {_words(described['skip_labels'])} not attacked"
 
 
-def _goal(described: Mapping[str, Any]) -> Any:
-    """Settings of the goal without those that its name implies."""
-    goal = described.get("goal")
-    return (
-        {key: value for key, value in goal.items() if key != "keeps_prediction"} if isinstance(goal, Mapping) else goal
-    )
-
-
 def _meaning(described: Mapping[str, Any]) -> str:
     similarity = described.get("similarity")
     if similarity:

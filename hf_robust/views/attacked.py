@@ -33,7 +33,7 @@ MIN_CHUNK = 64
 
 @dataclass(frozen=True)
 class AttackedViews:
-    """View maker that attacks the examples; each success is a view with the label of its example (A2T-5).
+    """View maker that attacks the examples; each success is a view with the label of its example.
 
     Failed and skipped examples give views only as ``failed`` says. The victim's class probabilities on a view are its
     soft label.
@@ -42,7 +42,7 @@ class AttackedViews:
         attack: the attack.
         wanted: number of successes after which to stop, in an order drawn by ``seed`` and the victim's weights; None
             attacks all examples.
-        attempts: maximum number of attacked examples in that order (A2T-1); None for no limit.
+        attempts: maximum number of attacked examples in that order; None for no limit.
         failed: view of an example whose attack failed, one of :data:`FAILED_VIEWS`.
     """
 

@@ -24,7 +24,7 @@ from hf_robust.attacks import ATTACKS, Example, Plans, attack_dataset
 from hf_robust.attacks.engine.trial import Trial
 from hf_robust.attacks.parts import constraints
 from hf_robust.lexicons.sememes import SememeTable
-from hf_robust.words import NLTK_STOP_WORDS, STOP_WORDS, Text, coarse_tag
+from hf_robust.words import NLTK_STOP_WORDS, STOP_WORDS, coarse_tag
 
 OWN = ["no_repeat", "stop_words"]
 EXPECTED = {
@@ -177,7 +177,7 @@ def check_record(which, record, target):
         assert close or (after.argmax() != record.label) == (record.status == "succeeded")
     elif record.status == "succeeded":
         assert kept
-        assert not which.goal.maximises or len(text.words) <= len(Text(tuple(record.original)).words)
+        assert not which.goal.maximises or len(text.words) <= len(record.text(record.original).words)
         # Of more than two classes the margin may rise where the probability, which the record holds, falls.
         as_probability = which.scores == "probability" or len(after) == 2
         if as_probability and getattr(which.goal, "success", "") == "raises":

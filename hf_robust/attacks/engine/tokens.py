@@ -79,7 +79,11 @@ class TextTokenizer:
         return Aligned(encoded, word_token_positions(text.words, offsets, columns), columns, offsets)
 
     def words_read(self, text: Text) -> frozenset[int] | None:
-        """Numbers of the words of which the model reads a token; None if nothing is truncated."""
+        """Numbers of the words of which the model reads a token; None if nothing is truncated.
+
+        Tokenizers cut the longer column of a pair first: a word behind the cut, replaced by one of another number of
+        tokens, may move the cut by that many. Such a word still counts as not read.
+        """
         if self.max_length is None:
             return None
         (encoded,) = self.encode([text.columns])

@@ -32,8 +32,6 @@ from hf_robust.wiring.restored import restore_inference, text_length
 from hf_robust.wiring.static_attacks import relabelled
 from hf_robust.words import Text
 
-ATTRIBUTIONS = ("ig", "lime")
-KEEP = ("all", "succeeded", "correct")
 RANKINGS = ("signed", "absolute")
 INTERPRETATION_FILE = "interpretation.json"
 
