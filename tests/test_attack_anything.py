@@ -286,9 +286,18 @@ def test_attacks_by_gradient_need_a_model() -> None:
         attack(victim, pairs, ["gradient_mask"])
 
 
-@pytest.mark.parametrize("rows", [5, [1, 2], [("a",)], {"text": ["a"]}, []])
-def test_rows_that_are_none(rows: Any) -> None:
-    with pytest.raises(ValueError, match="rows must be a datasets.Dataset|no rows to attack"):
+@pytest.mark.parametrize(
+    "rows, message",
+    [
+        (5, "the rows must be a list of dicts, .* got a int"),
+        ([1, 2], "row 0 of the rows must be a dict"),
+        ([("a",)], "a row must be a dict of its columns, .* got 1 values"),
+        ({"text": ["a"]}, "the rows must be rows, got a dict with text: pass one split"),
+        ([], "no rows to attack"),
+    ],
+)
+def test_rows_that_are_none(rows: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         attack(trained_estimator(), rows, ONE_ATTACK, **FLAGS)
 
 

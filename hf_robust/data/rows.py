@@ -51,7 +51,7 @@ def read_text_rows(
     if label_column is None:
         return TextRows(texts, None, tuple(class_names or ()))
     raw = _raw_labels(rows, label_column, name)
-    declared = _declared_names(data, label_column)
+    declared = declared_names(data, label_column)
     if declared:
         raw = [declared[label] if isinstance(label, int) and 0 <= label < len(declared) else label for label in raw]
     names = tuple(class_names or declared)
@@ -129,7 +129,7 @@ def _raw_labels(rows: Sequence[Row], label_column: str, name: str) -> list[Any]:
     return [row[label_column] for row in rows]
 
 
-def _declared_names(data: Any, label_column: str) -> tuple[str, ...]:
+def declared_names(data: Any, label_column: str) -> tuple[str, ...]:
     """The names that a ``datasets.ClassLabel`` gives to the integers of a column; none elsewhere."""
     features = getattr(data, "features", None)
     return tuple(getattr((features or {}).get(label_column), "names", None) or ())

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from hf_robust.data.load import Corpus
+from hf_robust.data.rows import declared_names, rows_of
 
-_NEEDED = (
-    "rows must be a datasets.Dataset, a pandas DataFrame, a list of mappings, a list of (text, label) or (text, "
-    "second text, label), or a string that --data takes"
-)
+_COLUMNS = {2: ("text",), 3: ("sentence1", "sentence2")}
 
 
 def corpus_of(rows: Any, label_column: str | None = None) -> Corpus:
@@ -21,32 +18,30 @@ def corpus_of(rows: Any, label_column: str | None = None) -> Corpus:
         label_column: column of the labels; None for "label".
 
     Raises:
-        ValueError: the rows are none of the kinds above.
+        ValueError: the rows are none of those kinds, or there are none.
     """
     label = label_column or "label"
-    feature = (getattr(rows, "features", None) or {}).get(label)
-    names = tuple(getattr(feature, "names", None) or ())
-    listed = rows.to_dict("records") if hasattr(rows, "iloc") else rows
-    if isinstance(listed, (str, Mapping)) or not hasattr(listed, "__iter__"):
-        raise ValueError(f"{_NEEDED}; got a {type(rows).__name__}.")
-    mappings = [_mapping(row, label) for row in listed]
+    listed = isinstance(rows, (list, tuple))
+    mappings = rows_of([_named(row, label) for row in rows] if listed else rows, "the rows")
     if not mappings:
         raise ValueError("there are no rows to attack: give at least one.")
     return Corpus(
         "rows in memory",
-        {"validation": mappings},
+        {"validation": [dict(row) for row in mappings]},
         {"validation": "rows in memory"},
         {"validation": "validation"},
-        names,
+        declared_names(rows, label),
         label,
         ["validation"],
     )
 
 
-def _mapping(row: Any, label: str) -> dict[str, Any]:
-    if isinstance(row, Mapping):
-        return dict(row)
-    columns = {2: ("text",), 3: ("sentence1", "sentence2")}
-    if isinstance(row, (tuple, list)) and len(row) in columns:
-        return dict(zip((*columns[len(row)], label), row, strict=True))
-    raise ValueError(f"{_NEEDED}; got a row that is a {type(row).__name__}.")
+def _named(row: Any, label: str) -> Any:
+    """A (text, label) or (text, second text, label) as a dict; any other row as it is."""
+    if not isinstance(row, (tuple, list)):
+        return row
+    if len(row) not in _COLUMNS:
+        raise ValueError(
+            f"a row must be a dict of its columns, (text, label) or (text, second text, label); got {len(row)} values."
+        )
+    return dict(zip((*_COLUMNS[len(row)], label), row, strict=True))
