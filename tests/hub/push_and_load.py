@@ -15,6 +15,7 @@ from peft import LoraConfig, PeftModel, TaskType, get_peft_model
 from tiny import SYNONYMS, build_model, build_tokenizer, build_trainer, review_data, table
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from hf_robust import attack as attack_any
 from hf_robust.attacks import ATTACKS, Example, Resources, Victim
 from hf_robust.callbacks import AttackCallback, CurvesCallback, RunCardCallback, TrackersCallback
 from hf_robust.hub.card import add_robustness
@@ -85,6 +86,10 @@ def main(work: Path) -> None:
         back = AutoModelForSequenceClassification.from_pretrained(f"me/{strategy}")
         theirs = AutoTokenizer.from_pretrained(f"me/{strategy}")
         report[strategy] = torch.equal(logits(back, theirs), logits(trainer.model, tokenizer))
+    flags: dict[str, Any] = {"lexicon": SYNONYMS, "pos_tagger": "none"}
+    rows = [(text, label) for (text,), label in zip(TEXTS, (1, 0), strict=True)] * 4
+    by_id, by_model = (attack_any(victim, rows, ["synonym"], **flags) for victim in (f"me/{strategy}", (back, theirs)))
+    report["attack by hub id"] = by_id.records == by_model.records and len(by_id.records["synonym"]) == 8
     folder = "last-checkpoint"
     last = AutoModelForSequenceClassification.from_pretrained("me/checkpoint", subfolder=folder)
     first = AutoModelForSequenceClassification.from_pretrained("me/all_checkpoints", subfolder="checkpoint-2")

@@ -58,6 +58,10 @@ def test_weights_come_back_bit_equal(pushed: Pushed, strategy: str) -> None:
     assert pushed.report[strategy]
 
 
+def test_a_hub_id_is_attacked_like_its_model(pushed: Pushed) -> None:
+    assert pushed.report["attack by hub id"]
+
+
 def test_checkpoints_come_back_bit_equal(pushed: Pushed) -> None:
     assert pushed.report["last-checkpoint"]
     assert pushed.report["checkpoint-2"]
