@@ -98,6 +98,8 @@ def test_scikit_learn(method: bool) -> None:
         before, after = estimator.predict([record.original[0], record.perturbed[0]])
         assert before == results.card["label_names"][record.label] != after
     assert "| synonym |" in str(results)
+    one_name = attack(estimator, rows, "synonym", **FLAGS)
+    assert outcomes(one_name) == outcomes(results)
 
 
 @pytest.mark.filterwarnings("ignore")  # of the exporter

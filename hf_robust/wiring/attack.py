@@ -33,7 +33,7 @@ _OPTIONS = {field.name for field in dataclasses.fields(AttackOptions)} - {
 def attack(
     victim: Any,
     rows: Any,
-    attacks: Sequence[str],
+    attacks: str | Sequence[str],
     *,
     lexicon: LexiconLike | None = None,
     antonym_lexicon: LexiconLike | None = None,
@@ -52,7 +52,7 @@ def attack(
             probabilities or logits [texts, classes]. A function may have ``class_names``, the names of its classes.
         rows: a ``datasets.Dataset``, a pandas table, a list of mappings, of (text, label) or of (text, second text,
             label); all of them are attacked unless ``attack_num_examples`` is given. Or a string as for ``--data``.
-        attacks: names of ``ATTACKS``.
+        attacks: one name of ``ATTACKS``, or several.
         lexicon, antonym_lexicon: a ``Lexicon``, a mapping word -> substitutes, or a string as for ``--lexicon``.
         output_dir: folder for the files of `hf-robust attack` and for the journal, from which a call that was
             interrupted continues; None writes nothing.
@@ -82,7 +82,8 @@ def attack(
         require_writable(folder)
     model = os.fspath(victim) if isinstance(victim, (str, os.PathLike)) else ""
     data = corpus.name if corpus is not None else os.fspath(rows)
-    arguments, options = _by_class({**flags, **named, "attacks": list(attacks)}, model, folder, data)
+    names = [attacks] if isinstance(attacks, str) else list(attacks)
+    arguments, options = _by_class({**flags, **named, "attacks": names}, model, folder, data)
     settings = FunctionSettings(batch_size, retries, rate, outputs)
     given = GivenVictim(None if model else victim, settings, corpus, in_memory)
     results = measure_attacks(options, arguments, given)
