@@ -308,12 +308,13 @@ def save_last_weights(trainer: Trainer) -> None:
 @contextmanager
 def saved_on_failure(trainer: Trainer) -> Iterator[None]:
     """Save a checkpoint if an error or the user ends training inside the block, since the Trainer saves only after
-    measuring. On several ranks the one that fails may not be the one that saves.
+    measuring. On several ranks the one that fails may not be the one that saves. A sharded model is not saved, since
+    ranks save it together, and the others go on measuring.
     """
     try:
         yield
     except (Exception, KeyboardInterrupt) as error:
-        if trainer.is_in_train:
+        if trainer.is_in_train and not (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
             step = trainer.state.global_step
             logger.warning(
                 "The measurement after step %d ended with %s. The weights are saved as checkpoint-%d in %s: continue "

@@ -195,8 +195,8 @@ class AdpMixupTrainer(RobustTrainer):
         if self._auxiliary is None or is_checkpoint(folder):
             yield
             return
+        self.adapters.save(folder / FOLDER, self.model, self.heads, self.args.should_save)
         if self.args.should_save:
-            self.adapters.save(folder / FOLDER, self.model, self.heads)
             logger.warning(
                 "%s holds the clean adapter merged, since a plain model cannot mix adapters; all adapters are in %s.",
                 folder,

@@ -162,6 +162,10 @@ class FLATTrainer(RobustTrainer):
     def step_passes(cls, args: Any) -> Passes:
         return union_passes(args)
 
+    @classmethod
+    def needs_whole_model(cls, args: Any) -> str:
+        return "scales all its word embeddings in evaluation and in the saved model"
+
     def view_sources(self) -> Mapping[str, ViewSource]:
         rounds = self.args.rounds(planned_epochs(self))
         return attacked_views(self, refresh=rounds, victim="model", extras=("labels", "words"))

@@ -49,7 +49,7 @@ class FloodingXTrainer(RobustTrainer):
     ``--flood_level`` takes a number. Everything else is as in :class:`hf_robust.trainers.flooding.FloodingTrainer`.
 
     Raises:
-        ValueError: the level is to be measured under DeepSpeed or FSDP, or on a data set without a length.
+        ValueError: the level is to be measured on a data set without a length.
     """
 
     name = "flooding_x"
@@ -62,6 +62,10 @@ class FloodingXTrainer(RobustTrainer):
     batch_relative = True
     row_wise = {"flood_level": "0"}
     weakened_by = {"flood_below": "flood_level"}
+
+    @classmethod
+    def needs_whole_model(cls, args: Any) -> str:
+        return "trains a copy of it for --flood_level auto (a number needs none)" if args.flood_level == AUTO else ""
 
     def auxiliary(self) -> Auxiliary | None:
         self.flood_level: float | None = None

@@ -17,6 +17,7 @@ from hf_robust.data import split_views, stack_rows
 from hf_robust.interpret.head import chosen_pooling, last_states
 from hf_robust.losses import contrastive, pair_distances, sample_kl, sentence_embedding
 from hf_robust.models.architecture import without_peft
+from hf_robust.models.sharded import gathered
 from hf_robust.modules.auxiliary import Auxiliary, is_checkpoint
 from hf_robust.modules.saved_inference import SavedInference
 from hf_robust.training.base import Batch, RobustTrainer
@@ -127,8 +128,9 @@ class TaiChiTrainer(RobustTrainer):
         return average_parameters(self.model, self.twin, self.args.taichi_lambda)
 
     def inference(self, model: nn.Module, batch: Batch) -> Any:
-        averages = self._averages()
-        return model(**batch) if averages is None else functional_call(self.model, averages, kwargs=batch)
+        with gathered(self.model) if self.args.taichi_lambda != 1 else nullcontext():
+            averages = self._averages()
+            return model(**batch) if averages is None else functional_call(self.model, averages, kwargs=batch)
 
     def saved_inference(self, folder: Path) -> SavedInference | None:
         if not is_checkpoint(folder) or self.args.taichi_lambda == 1 or self._auxiliary is None:

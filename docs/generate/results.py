@@ -12,6 +12,7 @@ from benchmarks.study import (
     budgets_page,
     certificate_tables,
     embedding_tables,
+    sharded_table,
     study_page,
     text_tables,
 )
@@ -38,6 +39,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "embedding": embedding_tables.compact,
     "texts": text_tables.compact,
     "certificates": certificate_tables.compact,
+    "sharded": sharded_table.compact,
 }
 DOCS, BENCHMARKS = ROOT / "docs", ROOT / "benchmarks"
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 # Models whose embedding layer takes and returns (L, B, ...).
 _SEQUENCE_FIRST = ("xlnet",)
@@ -37,6 +38,14 @@ def word_embeddings(model: nn.Module) -> list[nn.Module]:
     inside = set(layer.modules())
     sharing = (m for m in model.modules() if isinstance(m, nn.Embedding) and m.weight is layer.weight)
     return [layer, *(m for m in sharing if m not in inside)]
+
+
+def hook_look_up(layer: nn.Module, hook: Callable[..., Any]) -> RemovableHandle:
+    """Add a forward hook to a layer of :func:`word_embeddings`.
+
+    It runs after the layer's other hooks, but before FSDP's, after which the layer has no whole weight to look up.
+    """
+    return layer.register_forward_hook(hook, prepend=hasattr(layer, "unshard"))
 
 
 def embedding_width(model: nn.Module) -> int:
@@ -79,7 +88,7 @@ def perturbed(model: nn.Module, change: Callable[[Tensor], Tensor] | None) -> It
         changed = True
         return _changed(output, change, length, turned)
 
-    handles = [layer.register_forward_hook(replace) for layer in word_embeddings(model)]
+    handles = [hook_look_up(layer, replace) for layer in word_embeddings(model)]
     handles.append(model.register_forward_pre_hook(measure, with_kwargs=True))
     try:
         yield
@@ -119,7 +128,7 @@ def at_look_ups(model: nn.Module, ids: Tensor, change: Callable[[Tensor], Tensor
         changed = True
         return _changed(output, change, ids.shape[1], turned)
 
-    handles = [layer.register_forward_hook(replace) for layer in word_embeddings(model)]
+    handles = [hook_look_up(layer, replace) for layer in word_embeddings(model)]
     try:
         yield
     finally:

@@ -8,15 +8,21 @@ from collections.abc import Collection
 import torch
 from torch import nn
 
+from hf_robust.models.sharded import whole
+
 
 def weights_hash(model: nn.Module, without: Collection[str] = ()) -> str:
-    """Hash (16 hexadecimal characters) of the names and bytes of the state dict, except the names in ``without``."""
+    """Hash (16 hexadecimal characters) of the names and bytes of the state dict, except the names in ``without``.
+
+    A sharded model has the hash of the whole one; all ranks must call this.
+    """
     digest = hashlib.blake2b(digest_size=8)
     for name, value in sorted(model.state_dict().items()):
         if name in without:
             continue
         digest.update(f"{name} ".encode())
         if isinstance(value, torch.Tensor):
+            value = whole(value)
             digest.update(f"{value.dtype} {tuple(value.shape)} ".encode())
             digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         else:

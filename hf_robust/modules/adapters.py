@@ -17,6 +17,7 @@ from hf_robust.models.adapter_files import base_name, write_config
 from hf_robust.models.architecture import AUXILIARY_ATTRIBUTE
 from hf_robust.models.files import check_files
 from hf_robust.models.lora import LINEAR, inside, target_layers, whole_modules
+from hf_robust.models.sharded import shard_as, whole
 from hf_robust.models.weights import loaded_hash
 from hf_robust.modules import auxiliary
 
@@ -125,7 +126,7 @@ class Adapters(nn.Module):
             for target in self.targets:
                 weight = _matrix(model.get_submodule(target))
                 before[target] = weight.detach().clone()
-                weight.add_(self.weight_change(name, target).to(weight.dtype))
+                weight.add_(shard_as(self.weight_change(name, target).to(weight.dtype), weight))
         try:
             yield
         finally:
@@ -140,13 +141,18 @@ class Adapters(nn.Module):
             weight: Any = model.get_submodule(target).weight
             weight.sub_(self.weight_change(name, target).to(weight.dtype))
 
-    def save(self, folder: Path, model: Any, heads: Sequence[str]) -> None:
-        """Write each adapter to ``folder/<name>`` in PEFT's format; each folder contains the shared head."""
+    def save(self, folder: Path, model: Any, heads: Sequence[str], write: bool = True) -> None:
+        """Write each adapter to ``folder/<name>`` in PEFT's format; each folder contains the shared head.
+
+        All ranks call this, since they gather a sharded head together; one of them has ``write``.
+        """
         shared = {
-            f"{_PREFIX}{name}": value.detach().cpu().contiguous()
+            f"{_PREFIX}{name}": whole(value.detach()).cpu().contiguous()
             for name, value in model.named_parameters()
             if inside(name, heads)
         }
+        if not write:
+            return
         described = {
             "peft_type": "LORA",
             "task_type": "SEQ_CLS",

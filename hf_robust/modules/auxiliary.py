@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,9 +77,12 @@ class AfterStep(TrainerCallback):
             self._auxiliary.after_step()
 
 
-def attach(model: nn.Module, auxiliary: Auxiliary) -> None:
-    """Attach the auxiliary module to the model, and make it trainable even if PEFT froze the model."""
-    device = next(model.parameters()).device
+def attach(model: nn.Module, auxiliary: Auxiliary, device: torch.device | None = None) -> None:
+    """Attach the auxiliary module to the model, and make it trainable even if PEFT froze the model.
+
+    ``device`` is that of the model by default.
+    """
+    device = next(model.parameters()).device if device is None else device
     if not auxiliary.peer:
         auxiliary.module.requires_grad_()
     setattr(without_peft(model), AUXILIARY_ATTRIBUTE, auxiliary.module.to(device))
@@ -116,21 +119,26 @@ def is_checkpoint(folder: str | Path) -> bool:
     return re.fullmatch(rf"{PREFIX_CHECKPOINT_DIR}-\d+", Path(folder).name) is not None
 
 
-def save(auxiliary: Auxiliary | None, folder: Path, tokenizer: Any) -> None:
+def save(
+    auxiliary: Auxiliary | None, folder: Path, tokenizer: Any, state: Mapping[str, torch.Tensor] | None = None
+) -> None:
     """Save the auxiliary module into the folder of a checkpoint or of an exported model.
 
     A checkpoint gets the state of the module (tied weights once). An exported model gets only a second classifier, as
     a model that plain ``from_pretrained`` loads; one of an earlier run is removed.
+
+    Args:
+        state: the whole state of a sharded second classifier, whose checkpoints FSDP saves.
     """
     if is_checkpoint(folder):
-        if auxiliary is not None:
+        if auxiliary is not None and state is None:
             safetensors.torch.save_model(auxiliary.module, str(folder / STATE_FILE))
         return
     shutil.rmtree(folder / PEER_FOLDER, ignore_errors=True)
     if auxiliary is None or not auxiliary.peer:
         return
     peer: Any = auxiliary.module
-    peer.save_pretrained(folder / PEER_FOLDER)
+    peer.save_pretrained(folder / PEER_FOLDER, state_dict=state)
     if hasattr(peer, "peft_config"):
         write_config(peer, folder / PEER_FOLDER)
     if tokenizer is not None:
@@ -159,8 +167,12 @@ def load_state(module: nn.Module, folder: str | Path, remedy: str) -> None:
         ) from error
 
 
-def add_to_optimizer(auxiliary: Auxiliary, optimizer: Any, learning_rate: float, name: str) -> None:
+def add_to_optimizer(
+    auxiliary: Auxiliary, optimizer: Any, learning_rate: float, name: str, *, needs_state: bool = False
+) -> None:
     """Add the auxiliary module to the optimizer of the model, with its own rate or ``learning_rate``.
+
+    ``needs_state`` is whether each parameter needs a state of the optimizer, as in checkpoints of FSDP.
 
     Raises:
         ValueError: the module must ascend the loss, and the optimizer can only descend.
@@ -177,12 +189,15 @@ def add_to_optimizer(auxiliary: Auxiliary, optimizer: Any, learning_rate: float,
     optimizer.add_param_group(group if auxiliary.plain_steps else {**group, "maximize": auxiliary.maximize})
     if auxiliary.plain_steps:
         # A hook of the optimizer step, which fp16 skips if a gradient overflows; it uses the scheduled learning rate.
-        optimizer.register_step_pre_hook(lambda stepped, *_: take_plain_step(auxiliary, stepped))
+        optimizer.register_step_pre_hook(lambda stepped, *_: take_plain_step(auxiliary, stepped, needs_state))
 
 
 @torch.no_grad()
-def take_plain_step(auxiliary: Auxiliary, optimizer: Any) -> None:
-    """Move the module along its gradient, and remove the gradient so that the optimizer ignores it."""
+def take_plain_step(auxiliary: Auxiliary, optimizer: Any, needs_state: bool = False) -> None:
+    """Move the module along its gradient, and remove the gradient so that the optimizer ignores it.
+
+    With ``needs_state`` the gradient becomes 0, so that the optimizer has a state for it and does not move it.
+    """
     rate = next(group["lr"] for group in optimizer.param_groups if group["params"][0] is auxiliary.parameters[0])
     scale = getattr(optimizer, "grad_scale", None)  # a fused optimizer gets scaled fp16 gradients
     for parameter in auxiliary.parameters:
@@ -191,7 +206,7 @@ def take_plain_step(auxiliary: Auxiliary, optimizer: Any) -> None:
         gradient = parameter.grad if scale is None else parameter.grad / scale
         if gradient.isfinite().all():
             parameter.add_(gradient, alpha=rate if auxiliary.maximize else -rate)
-        parameter.grad = None
+        parameter.grad = torch.zeros_like(parameter) if needs_state else None
 
 
 def check_in_optimizer(optimizer: Any, parameters: Sequence[nn.Parameter], name: str) -> None:

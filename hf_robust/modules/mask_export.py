@@ -35,7 +35,7 @@ def check_mask_setup(trainer: FLATTrainer) -> None:
     """Refuse settings that the mask does not work with.
 
     Raises:
-        ValueError: there is no tokenizer; the model is sharded, compiled or split over devices; another layer shares
+        ValueError: there is no tokenizer; the model is compiled or split over devices; another layer shares
             the word embeddings; or the next layer cancels the mask.
     """
     args, model = trainer.args, trainer.model
@@ -52,10 +52,6 @@ def check_mask_setup(trainer: FLATTrainer) -> None:
         raise ValueError(
             "flat masks words by hooks that change from pass to pass, which a compiled model ignores; leave "
             "--torch_compile out."
-        )
-    if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
-        raise ValueError(
-            "flat multiplies whole word embeddings, which DeepSpeed and FSDP may keep in shards; use DDP (torchrun)."
         )
     weight: Any = model.get_input_embeddings().weight
     for name, module in model.named_modules():

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from hf_robust.adversary import evaluating
+from hf_robust.models.sharded import gathered, whole
 
 
 class AverageWeights(nn.Module):
@@ -16,7 +17,8 @@ class AverageWeights(nn.Module):
 
     The averages start at the parameters. They are float32 buffers, so that no optimizer group contains them and small
     changes are not rounded away. Frozen parameters are not stored. All ranks compute equal averages;
-    DistributedDataParallel also sends buffers in each pass, which ``--ddp_broadcast_buffers False`` avoids.
+    DistributedDataParallel also sends buffers in each pass, which ``--ddp_broadcast_buffers False`` avoids. With a
+    sharded model every rank holds the whole averages, and the whole parameters in each pass of the averages.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -35,7 +37,7 @@ class AverageWeights(nn.Module):
         """Move the averages towards the parameters of ``model``."""
         weights = dict(model.named_parameters())
         for name, average in self.values().items():
-            average.lerp_(weights[name].detach().to(average), 1 - decay)
+            average.lerp_(whole(weights[name].detach()).to(average), 1 - decay)
 
     @torch.no_grad()
     def logits(self, model: nn.Module, batch: dict[str, Any]) -> Tensor:
@@ -43,7 +45,7 @@ class AverageWeights(nn.Module):
         weights = dict(model.named_parameters())
         averages = {name: average.to(weights[name].dtype) for name, average in self.values().items()}
         inputs = {key: value for key, value in batch.items() if key != "labels"}
-        with evaluating(model):
+        with evaluating(model), gathered(model):
             logits: Tensor = functional_call(model, averages, kwargs=inputs)["logits"]
         return logits
 

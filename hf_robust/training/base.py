@@ -28,6 +28,7 @@ from hf_robust.training.covered_texts import check_coverage
 from hf_robust.training.embedding_space import EmbeddingSpace
 from hf_robust.training.leaving_chance import NearChanceWarning
 from hf_robust.training.plain_victim import PlainTraining
+from hf_robust.training.sharding import check_sharding
 from hf_robust.training.step_passes import Passes
 from hf_robust.training.task_loss import Batch, report_split_batches
 from hf_robust.words import Protection
@@ -106,6 +107,7 @@ class RobustTrainer(AuxiliaryTrainer):
         self.attacks = dict(attacks or {})
         self.view_dataset, self.skip_labels, self.protection = view_dataset, skip_labels, protection
         super().__init__(*args, **kwargs)
+        check_sharding(type(self), self.args, trains=self.train_dataset is not None)
         write_padding(self.model, self.processing_class)
         if self.model.config.num_labels == 1 and not self.trains_regression:
             raise ValueError(
@@ -131,6 +133,11 @@ class RobustTrainer(AuxiliaryTrainer):
     def step_passes(cls, args: Any) -> Passes:
         """Passes of one training step under ``args`` where every text has its views; by default plain training's."""
         return Passes(1, 1)
+
+    @classmethod
+    def needs_whole_model(cls, args: Any) -> str:
+        """What the method does with the whole model, so that it cannot train a sharded one; "" if it can."""
+        return ""
 
     def adversary(self) -> Adversary | None:
         """The adversary on the word embeddings; by default the one that the arguments describe, or none."""

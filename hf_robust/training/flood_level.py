@@ -266,12 +266,7 @@ def read_level(path: Path, settings: dict[str, Any]) -> float | None:
 
 
 def check_measurable(trainer: Any) -> None:
-    """Refuse to measure if a copy of the model cannot be trained."""
-    if trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled:
-        raise ValueError(
-            "--flood_level auto fine-tunes a copy of the model first, which DeepSpeed and FSDP keep in shards; "
-            "pass a number, such as --flood_level 0.1."
-        )
+    """Refuse to measure without epochs."""
     if trainer.train_dataset is not None and not hasattr(trainer.train_dataset, "__len__"):
         raise ValueError(
             "--flood_level auto measures at the end of an epoch, and a data set without a length has no epochs; "

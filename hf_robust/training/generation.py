@@ -99,6 +99,12 @@ class GenerateViews(TrainerCallback):
                 "--leaked_view_split pass the rows of that split as view_dataset, without it pass None."
             )
 
+    @property
+    def trains_victim(self) -> bool:
+        """Whether a plain victim is trained first."""
+        made = (source for source in self.sources.values() if not isinstance(source.make, StoredViews))
+        return self.trainer.args.view_victim is None and any(source.victim == "plain" for source in made)
+
     # ---- events ----
 
     def on_train_begin(

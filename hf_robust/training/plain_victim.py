@@ -52,7 +52,7 @@ def train_plain_victim(trainer: RobustTrainer, dataset: TextDataset, collator: A
     args.load_best_model_at_end = args.push_to_hub = False
     args.metric_for_best_model = args.resume_from_checkpoint = None
     args.report_to = []
-    victim = plain_copy(trainer.model)
+    victim, trainer.untrained = trainer.untrained or plain_copy(trainer.model), None
     for name in () if trainer._auxiliary is None else trainer._auxiliary.frozen:
         victim.get_parameter(name).requires_grad_()
     plain = TaskTrainer(

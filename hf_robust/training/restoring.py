@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from transformers import TrainerState
-from transformers.trainer import OPTIMIZER_NAME, SCALER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
+from transformers.trainer import FSDP_MODEL_NAME, OPTIMIZER_NAME, SCALER_NAME, SCHEDULER_NAME, TRAINER_STATE_NAME
+from transformers.training_args import OptimizerNames
 
 from hf_robust.models.adapter_files import ADAPTER
 from hf_robust.models.conversion import load_weights, refuse_names
@@ -52,6 +53,7 @@ def check_checkpoint(trainer: RobustTrainer, folder: str | Path) -> None:
     check_files([folder / TRAINER_STATE_NAME], RESUME.broken)
     state = TrainerState.load_from_json(str(folder / TRAINER_STATE_NAME))
     _check_run(trainer, folder, state)
+    _check_sharding(trainer, folder)
     if uses_sharding(trainer):
         return
     if not (folder / OPTIMIZER_NAME).exists() and not (folder / SCHEDULER_NAME).exists():
@@ -70,6 +72,26 @@ def check_checkpoint(trainer: RobustTrainer, folder: str | Path) -> None:
         raise ValueError(
             f"{folder} names {best} as the best checkpoint so far, and it is missing; put it back (a relative path "
             "starts in the folder where the run was started), or resume with --load_best_model_at_end False."
+        )
+
+
+def _check_sharding(trainer: RobustTrainer, folder: Path) -> None:
+    """Refuse a checkpoint of FSDP in a run without it, and another one in a run of FSDP."""
+    shards = folder / f"{FSDP_MODEL_NAME}.bin"
+    if shards.exists() and not trainer.is_fsdp_enabled:
+        raise ValueError(f"{folder} was written under --fsdp; resume with --fsdp, or start a new run from its model.")
+    if not trainer.is_fsdp_enabled:
+        return
+    if not shards.exists():
+        raise ValueError(
+            f"{folder} was written without --fsdp (it holds no {shards.name}); resume without it, or start a new run "
+            "from its model."
+        )
+    check_files([folder / SCHEDULER_NAME], RESUME.broken)
+    if trainer.args.optim == OptimizerNames.SGD:
+        raise ValueError(
+            "--optim sgd has no state, without which torch's FSDP cannot resume; train with --optim adamw_torch, or "
+            f"start a new run from the model of {folder}."
         )
 
 

@@ -14,6 +14,7 @@ from transformers import Trainer
 from hf_robust.adversary import Perturbation, perturbed, sample_norm
 from hf_robust.training.arguments import as_flags
 from hf_robust.training.loss_increase import LossIncrease
+from hf_robust.training.sharding import set_up_fsdp
 
 if TYPE_CHECKING:
     from hf_robust.training.base import RobustTrainer
@@ -79,6 +80,10 @@ class TaskTrainer(Trainer):
         self.model_accepts_loss_kwargs = False
         self.means = StepMeans()
         self.loss_increase = LossIncrease(self)
+
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        set_up_fsdp(self)
 
     def inference(self, model: nn.Module, batch: Batch) -> Any:
         """The outputs of the model in use: evaluation and attacks predict by this method."""

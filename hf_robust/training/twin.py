@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from hf_robust.models.architecture import without_peft
+from hf_robust.models.sharded import gathered, shard_as
 from hf_robust.modules import auxiliary
 from hf_robust.training.plain_victim import plain_copy
 
@@ -69,8 +70,11 @@ def linear_average(clean: Mapping[str, Tensor], twin: Mapping[str, Tensor], lam:
 
 
 def average_parameters(model: nn.Module, twin: nn.Module, lam: float) -> dict[str, Tensor]:
-    """The :func:`linear_average` of the parameters of both models, by their names in ``model``."""
-    with torch.no_grad(), auxiliary.detached(model):
+    """The :func:`linear_average` of the parameters of both models, by their names in ``model``.
+
+    ``twin`` is the auxiliary module of ``model``; of sharded models these are whole averages.
+    """
+    with torch.no_grad(), gathered(model), auxiliary.detached(model):
         return linear_average(dict(model.named_parameters()), dict(twin.named_parameters()), lam)
 
 
@@ -89,4 +93,4 @@ def with_parameters(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator
 @torch.no_grad()
 def _copy_values(parameters: Mapping[str, nn.Parameter], values: Mapping[str, Tensor]) -> None:
     for name, parameter in parameters.items():
-        parameter.copy_(values[name])
+        parameter.copy_(shard_as(values[name], parameter))

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from hf_robust.data import VIEW_COLUMNS, PairedCollator, TextDataset, valid_rows
 from hf_robust.training.generation import GenerateViews, generated_sources
+from hf_robust.training.plain_victim import plain_copy
 from hf_robust.training.task_loss import Batch, TaskTrainer
 from hf_robust.views import RefreshViews, ViewedDataset, ViewSource
 
@@ -47,6 +48,8 @@ class ViewingTrainer(EvaluatingTrainer):
     view_dataset: TextDataset | None
     view_names: tuple[str, ...] = ()
     generation: GenerateViews | None = None
+    untrained: nn.Module | None = None
+    """A copy of the model before FSDP shards it, from which a plain victim starts; None without FSDP or victim."""
 
     def view_sources(self) -> Mapping[str, ViewSource]:
         """The view sources of the method, by view name; none by default."""
@@ -75,6 +78,8 @@ class ViewingTrainer(EvaluatingTrainer):
         if generated:
             self.generation = GenerateViews(self, generated, self.train_dataset, self.data_collator)
             self.add_callback(self.generation)
+            if self.is_fsdp_enabled and self.generation.trains_victim:
+                self.untrained = plain_copy(self.model)
         self.train_dataset = viewed
         self.data_collator = PairedCollator(self.data_collator, self.view_names)
         self.add_callback(RefreshViews(viewed))

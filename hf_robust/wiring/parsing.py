@@ -36,6 +36,7 @@ from hf_robust.metrics.task import check_metric_names, possible_metrics
 from hf_robust.runs import Flags, flags_of, read_args_file
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.training.arguments import RobustTrainingArguments
+from hf_robust.training.sharding import check_sharding
 from hf_robust.training.view_arguments import GenerationArguments
 from hf_robust.wiring.flag_help import help_of_every_flag, help_of_method, help_of_script
 from hf_robust.words import UNSPACED, language_name
@@ -142,6 +143,7 @@ def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
     check_votes(arguments.attack)
     check_flags(arguments)
     check_word_vectors(arguments)
+    check_sharding(arguments.method, arguments.training, arguments.training.do_train)
     return arguments
 
 

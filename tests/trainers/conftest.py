@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,18 +16,29 @@ HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="session")
-def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def launch_two_ranks() -> Callable[[str, Path], Any]:
+    """Run a script of this folder on two ranks; its argument is a folder."""
+
+    def launch(script: str, folder: Path) -> Any:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HERE.parents[1]}:{HERE.parent}"}
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+        return subprocess.run(
+            [*command, str(HERE / script), str(folder)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+
+    return launch
+
+
+@pytest.fixture(scope="session")
+def two_ranks(launch_two_ranks: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Method -> (weights on rank 0, weights on rank 1) after two steps of 2 x 4 rows."""
     folder = tmp_path_factory.mktemp("two_ranks")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HERE.parents[1]}:{HERE.parent}"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    finished = subprocess.run(
-        [*command, str(HERE / "train_on_two_ranks.py"), str(folder)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    finished = launch_two_ranks("train_on_two_ranks.py", folder)
     assert finished.returncode == 0, finished.stderr[-4000:]
     return {
         path.name.removesuffix("-0.pt"): tuple(

@@ -22,6 +22,7 @@ from hf_robust.attacks.engine.tokens import Aligned, TextTokenizer, check_mask_t
 from hf_robust.attacks.engine.vocabulary import Vocabulary, best_flips, whole_words
 from hf_robust.data.length import usable_length
 from hf_robust.models.padding import write_padding
+from hf_robust.models.sharded import gathered
 from hf_robust.words import Text
 
 CHUNK = 1024
@@ -135,10 +136,13 @@ class Victim:
 
     @contextmanager
     def measuring(self, seed: int = 0) -> Iterator[None]:
-        """Context with eval mode and seeded random states; afterwards module modes and random states are restored."""
+        """Context with eval mode, seeded random states, and all parameters of a sharded model on every rank.
+
+        Afterwards modes and random states are restored. All ranks enter and leave the context together.
+        """
         modes = [(module, module.training) for module in self.model.modules()]
         try:
-            with seeded(seed, self.device):
+            with gathered(self.model), seeded(seed, self.device):
                 self.model.eval()
                 yield
         finally:
