@@ -66,7 +66,8 @@ from hf_robust.runs.pairs import (
     write_certificates,
     write_records,
 )
-from hf_robust.runs.queries import KeptQueries
+from hf_robust.runs.queries import KeptQueries, read_queries
+from hf_robust.runs.ranks import Ranks, balanced_shares
 from hf_robust.runs.redaction import portable_path, redact
 from hf_robust.runs.run import Run, clear_results, label_names, load_run
 from hf_robust.runs.weights import adversary_weight_lines, read_adversary_weights, write_adversary_weights
@@ -110,10 +111,12 @@ __all__ = [
     "KeptQueries",
     "LineJournal",
     "MaskLine",
+    "Ranks",
     "Run",
     "RunCard",
     "SCRIPT_LENGTH",
     "attack_names",
+    "balanced_shares",
     "require_writable",
     "claim_folder",
     "clear_mask_lines",
@@ -142,6 +145,7 @@ __all__ = [
     "read_json_lines",
     "read_mask_lines",
     "read_pairs",
+    "read_queries",
     "read_records",
     "read_statuses",
     "read_adversary_weights",
