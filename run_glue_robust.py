@@ -45,7 +45,7 @@ from hf_robust.hub.loading import add_loading
 from hf_robust.lexicons import Lexicon, cache_folder
 from hf_robust.metrics.task import glue_metrics, logits_of, predicted
 from hf_robust.models.adapter_files import check_saves
-from hf_robust.runs import require_writable
+from hf_robust.runs import TRAIN_COMMAND, require_writable
 from hf_robust.trainers import RobustTrainer
 from hf_robust.training.adaptive import AdaptiveTrainer
 from hf_robust.wiring.checkpoints import load_config, load_model, load_tokenizer, load_words
@@ -287,7 +287,7 @@ def add_reports(
             plain_runs=trainer.plain_runs,
             used_arguments=trainer.used_arguments,
             measured_in_training=trainer.measured_in_training,
-            command=["run_glue_robust.py", *args.command_line],
+            command=[TRAIN_COMMAND, *args.command_line],
         )
     )
     trainer.add_callback(CurvesCallback(args.report.baseline_run or ()))

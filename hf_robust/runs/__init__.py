@@ -12,9 +12,11 @@ from hf_robust.runs.card import (
 )
 from hf_robust.runs.command import (
     PLACEHOLDERS,
+    TRAIN_COMMAND,
     Flags,
     command_words,
     flags_of,
+    is_training_script,
     read_args_file,
     redact_command,
     without_remarks,
@@ -105,6 +107,7 @@ __all__ = [
     "STATUSES_FILE",
     "STATUS_LETTERS",
     "TRAINER_STATE_FILE",
+    "TRAIN_COMMAND",
     "ADVERSARY_WEIGHTS_FILE",
     "Flags",
     "HistoryLine",
@@ -129,6 +132,7 @@ __all__ = [
     "holds_a_run",
     "is_torn",
     "is_training",
+    "is_training_script",
     "journal_seconds",
     "label_names",
     "status_letters",
