@@ -201,7 +201,8 @@ class _Explainer:
 
         def both(pair: Pair) -> tuple[Attribution, Attribution]:
             texts = [pair.original, pair.perturbed]
-            first, second = explain(self.model, self.tokenizer, texts, **self._inference_options(), **flags)
+            words = {"rule": pair.rule}
+            first, second = explain(self.model, self.tokenizer, texts, **self._inference_options(), **flags, **words)
             return first, second
 
         return both
@@ -214,7 +215,7 @@ class _Explainer:
             ColouredText(
                 f"example {pair.idx}, {role}: predicted {self.names[int(attribution.outputs.argmax())]}, "
                 f"colours for {self.names[target]}",
-                tuple(_pieces(Text(columns), attribution.values[target].tolist())),
+                tuple(_pieces(Text(columns, pair.rule), attribution.values[target].tolist())),
             )
             for role, columns, attribution in texts
         ]
