@@ -10,7 +10,6 @@ Flags, steps and output files are those of Hugging Face's run_glue.py; new steps
 package runs this file by the commands `run_glue_robust` and `hf-robust train`.
 """
 
-import atexit
 import logging
 import os
 import sys
@@ -33,7 +32,7 @@ from hf_robust.callbacks import (
 )
 from hf_robust.callbacks.best_metric import check_best_metric
 from hf_robust.callbacks.measurement import expected_of
-from hf_robust.cli.command import exit_code_of
+from hf_robust.cli.command import exit_code_of, leave
 from hf_robust.data import TextDataset
 from hf_robust.data.arguments import NEW_MODELS
 from hf_robust.data.label_order import find_labels, permuted_labels
@@ -46,7 +45,7 @@ from hf_robust.hub.loading import add_loading
 from hf_robust.lexicons import Lexicon, cache_folder
 from hf_robust.metrics.task import glue_metrics, logits_of, predicted
 from hf_robust.models.adapter_files import check_saves
-from hf_robust.runs import require_writable
+from hf_robust.runs import TRAIN_COMMAND, require_writable
 from hf_robust.trainers import RobustTrainer
 from hf_robust.training.adaptive import AdaptiveTrainer
 from hf_robust.wiring.checkpoints import load_config, load_model, load_tokenizer, load_words
@@ -288,7 +287,7 @@ def add_reports(
             plain_runs=trainer.plain_runs,
             used_arguments=trainer.used_arguments,
             measured_in_training=trainer.measured_in_training,
-            command=["run_glue_robust.py", *args.command_line],
+            command=[TRAIN_COMMAND, *args.command_line],
         )
     )
     trainer.add_callback(CurvesCallback(args.report.baseline_run or ()))
@@ -375,17 +374,6 @@ def finish(trainer: RobustTrainer, model_name: str, task: str | None) -> None:
         trainer.push_to_hub(**kwargs)
     else:
         trainer.create_model_card(**kwargs)
-
-
-def leave(code: int) -> NoReturn:
-    # A thread of the process group may still run when the interpreter shuts down, and then abort the rank. So a rank
-    # runs its exit handlers and ends the process immediately.
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        atexit._run_exitfuncs()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
 
 
 def _mp_fn(index: int) -> None:

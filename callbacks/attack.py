@@ -19,6 +19,7 @@ from hf_robust.attacks import (
     Victim,
     Vote,
     VotingVictim,
+    attack_key,
     attack_on_ranks,
     check_attack,
     describe_with_coverage,
@@ -29,6 +30,7 @@ from hf_robust.attacks import (
     weights_hash,
 )
 from hf_robust.attacks.attack import AttackOrForeign
+from hf_robust.attacks.engine.journal import prediction_of
 from hf_robust.attacks.engine.requests import Columns
 from hf_robust.attacks.static import labelled_file
 from hf_robust.callbacks.best_metric import ExpectedMetrics
@@ -47,7 +49,7 @@ from hf_robust.metrics.keys import AttackKeys
 from hf_robust.reports import percent, union_label
 from hf_robust.reports.aims import has_clean_texts
 from hf_robust.reports.cells import points
-from hf_robust.runs import JOURNAL_FOLDER, RESULTS_FOLDER, read_records, write_records
+from hf_robust.runs import JOURNAL_FOLDER, RESULTS_FOLDER, Ranks, read_records, write_records
 
 logger = logging.getLogger(__name__)
 
@@ -194,17 +196,17 @@ class AttackCallback(Measurement):
         assert trainer is not None
         args, start = trainer.args, time.perf_counter()
         examples = examples_of(attack, self.examples)
+        replayed = self._last_successes(name) if self._warm_start else {}
         records, seconds = attack_on_ranks(
             attack,
             victim,
             examples,
-            weights,
+            attack_key(attack, weights, examples, victim.max_length, prediction_of(victim), replayed),
             journals=Path(args.output_dir) / JOURNAL_FOLDER,
-            rank=args.process_index,
-            ranks=args.world_size,
+            ranks=Ranks(args.process_index, args.world_size),
             plans=self.plans,
             progress=trainer.is_world_process_zero() and not args.disable_tqdm,
-            replayed=self._last_successes(name) if self._warm_start else {},
+            replayed=replayed,
         )
         self.seconds["attack"] += time.perf_counter() - start
         return records, seconds

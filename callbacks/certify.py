@@ -8,16 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from accelerate.utils import gather_object
 from transformers.trainer_utils import EvalLoopOutput
 
-from hf_robust.attacks import Example, Victim, balanced_shares
+from hf_robust.attacks import Example, Victim
 from hf_robust.attacks.engine.journal import classifier_of
 from hf_robust.callbacks.best_metric import ExpectedMetrics
 from hf_robust.callbacks.measurement import Measurement, Part
-from hf_robust.certify import CertifySettings, Smoothing, certify_key, certify_texts, require_substitutes
+from hf_robust.certify import CertifySettings, Smoothing, certify_key, certify_on_ranks, require_substitutes
 from hf_robust.metrics import Certificate, CertificateSummary
-from hf_robust.runs import CERTIFICATES_FOLDER, JOURNAL_FOLDER, journal_seconds, share_path, write_certificates
+from hf_robust.runs import CERTIFICATES_FOLDER, JOURNAL_FOLDER, Ranks, write_certificates
 
 
 class CertifyCallback(Measurement):
@@ -105,25 +104,18 @@ class CertifyCallback(Measurement):
         trainer = self.trainer
         assert trainer is not None
         args = trainer.args
-        key = certify_key(classifier_of(victim), self.examples, self.smoothing, self.settings)
-        journal = share_path(Path(str(args.output_dir)) / JOURNAL_FOLDER, key, args.process_index, args.world_size)
-        share = balanced_shares(self.examples, args.world_size)[args.process_index]
         with victim.measuring(self.smoothing.seed):
-            mine = certify_texts(
+            return certify_on_ranks(
                 lambda texts: victim.probabilities(texts).argmax(-1),
-                [example.texts for example in share],
-                [example.label for example in share],
+                self.examples,
                 self.smoothing,
                 self.settings,
+                certify_key(classifier_of(victim), self.examples, self.smoothing, self.settings),
                 num_labels=self._num_labels(),
-                ids=[example.idx for example in share],
-                journal=journal,
+                journals=Path(str(args.output_dir)) / JOURNAL_FOLDER,
+                ranks=Ranks(args.process_index, args.world_size),
                 progress=trainer.is_world_process_zero() and not args.disable_tqdm,
             )
-        # The seconds in the journal: those of the measurement, not of reading the journal.
-        shares = gather_object([([certificate.to_json() for certificate in mine], journal_seconds(journal))])
-        certificates = [Certificate.from_json(row) for rows, _ in shares for row in rows]
-        return sorted(certificates, key=lambda certificate: certificate.idx), max(seconds for _, seconds in shares)
 
 
 def rates_in_words(summary: CertificateSummary) -> str:

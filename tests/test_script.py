@@ -228,10 +228,10 @@ def test_the_command_on_the_card_makes_the_run_again(model_folder, tmp_path, mon
     assert "MODEL_DIR and DATA_DIR stand for folders of the original machine: replace with your own." in card
     assert "fine-tuned from a local checkpoint (`" in card and "from scratch" not in card
     assert str(tmp_path) not in card and "on a folder (16 training examples)" in card
-    (line,) = [line for line in card.splitlines() if line.startswith("python run_glue_robust.py ")]
+    (line,) = [line for line in card.splitlines() if line.startswith("run_glue_robust ")]
     filled = line.replace("'DATA_DIR/", f"'{data}/").replace("DATA_DIR", f"'{data}'")
     words = shlex.split(filled.replace("MODEL_DIR", str(Path(model_folder()).parent)))
-    main(words[2:])
+    main(words[1:])
     assert same_weights(weights(tmp_path / "first"), weights(work / "first"))
     first, again = (load_run(folder).published["attacks"] for folder in (tmp_path / "first", work / "first"))
     assert first["synonym"]["asr"] == pytest.approx(again["synonym"]["asr"], nan_ok=True)

@@ -14,7 +14,7 @@ from hf_robust.attacks.arguments import (
 from hf_robust.attacks.attack import Attack, Example
 from hf_robust.attacks.building import build_attacks
 from hf_robust.attacks.engine.coverage import describe_with_coverage, log_coverage, require_candidates, table_coverage
-from hf_robust.attacks.engine.examples import balanced_shares, choose_examples
+from hf_robust.attacks.engine.examples import choose_examples
 from hf_robust.attacks.engine.journal import attack_key, journal_seconds
 from hf_robust.attacks.engine.plans import Plans
 from hf_robust.attacks.engine.probe import check_attack
@@ -69,7 +69,6 @@ __all__ = [
     "attack_dataset",
     "attack_key",
     "attack_on_ranks",
-    "balanced_shares",
     "build_attacks",
     "check_attack",
     "check_recipes",

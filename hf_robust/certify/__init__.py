@@ -1,5 +1,6 @@
 """Certificates for a vote over random substitutions, which no attacker with the same table can change (SAFER)."""
 
+from hf_robust.certify.ranks import certify_on_ranks
 from hf_robust.certify.rules import (
     BOUNDS,
     RULES,
@@ -21,6 +22,7 @@ __all__ = [
     "Smoothing",
     "certified_radius",
     "certify_key",
+    "certify_on_ranks",
     "certify_texts",
     "certify_votes",
     "clopper_pearson_lower",

@@ -68,8 +68,12 @@ def run(options: argparse.Namespace) -> str:
     flags = AttackArguments(
         **{field.name: values[field.name] for field in dataclasses.fields(AttackArguments) if field.name in values}
     )
-    attack_options = AttackOptions(**{field.name: values[field.name] for field in dataclasses.fields(AttackOptions)})
+    attack_options = AttackOptions(
+        **{field.name: values[field.name] for field in dataclasses.fields(AttackOptions) if field.name in values}
+    )
     results = measure_attacks(attack_options, flags, given)
+    if not attack_options.ranks.is_first:
+        return ""
     folder = claim_folder("attack", options.output_dir)
     write_attacks(results, folder)
     pairs = choose_pairs(results.records, PAIRS)

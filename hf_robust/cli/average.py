@@ -65,7 +65,9 @@ def run(options: argparse.Namespace) -> str:
     flags = AttackArguments(
         **{field.name: values[field.name] for field in dataclasses.fields(AttackArguments) if field.name in values}
     )
-    attack = AttackOptions(**{field.name: values[field.name] for field in dataclasses.fields(AttackOptions)})
+    attack = AttackOptions(
+        **{field.name: values[field.name] for field in dataclasses.fields(AttackOptions) if field.name in values}
+    )
     twin = options.twin or str(Path(options.model) / PEER_FOLDER)
     if options.twin is None and not Path(twin).is_dir():
         raise ValueError(

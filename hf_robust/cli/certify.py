@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hf_robust.metrics.permutation import LabelPermutation
     from hf_robust.runs import RunCard
     from hf_robust.wiring.attack_results import AttackResults
+    from hf_robust.wiring.checkpoint_attack import AttackOptions
 
 ATTACK_VOTES = 25
 _REPLACED_FLAGS = (
@@ -149,7 +150,9 @@ def run(options: argparse.Namespace) -> str:
         token_budget=options.attack_token_budget,
         inference=restored.inference,
     )
-    measured = _measure(victim, splits.labels.num_labels, examples, smoothing, settings, options.output_dir)
+    measured = _measure(victim, splits.labels.num_labels, examples, smoothing, settings, attack_options)
+    if not attack_options.ranks.is_first:
+        return ""
     card = _card(options, splits, examples)
     coverage = smoothing.coverage(texts)
     card["certify"] = {**settings.describe(), **smoothing.describe(), "coverage": coverage.describe()}
@@ -219,30 +222,30 @@ def _measure(
     examples: Sequence[Example],
     smoothing: Smoothing,
     settings: CertifySettings,
-    folder: Path,
+    options: AttackOptions,
 ) -> _Measured:
     from hf_robust.attacks.engine.journal import classifier_of
-    from hf_robust.certify import certify_key, certify_texts
+    from hf_robust.certify import certify_key, certify_on_ranks
     from hf_robust.metrics import CertificateSummary
     from hf_robust.metrics.permutation import confusion, label_permutation
-    from hf_robust.runs import JOURNAL_FOLDER, journal_seconds
+    from hf_robust.runs import JOURNAL_FOLDER
 
     texts, labels = [example.texts for example in examples], [example.label for example in examples]
     key = certify_key(classifier_of(victim), examples, smoothing, settings)
-    journal = folder / JOURNAL_FOLDER / f"{key}.jsonl"
+    assert options.output_dir is not None
     with victim.measuring(smoothing.seed):
         plain = victim.probabilities(texts).argmax(-1)
-        certificates = certify_texts(
+        certificates, seconds = certify_on_ranks(
             lambda batch: victim.probabilities(batch).argmax(-1),
-            texts,
-            labels,
+            examples,
             smoothing,
             settings,
+            key,
             num_labels=num_labels,
-            ids=[example.idx for example in examples],
-            journal=journal,
+            journals=options.output_dir / JOURNAL_FOLDER,
+            ranks=options.ranks,
+            progress=options.ranks.is_first,
         )
-    seconds = journal_seconds(journal)
     summary = CertificateSummary.from_certificates(certificates, settings.votes, settings.alpha, seconds)
     permutation = label_permutation(confusion(labels, plain, num_labels))
     return _Measured(certificates, summary, float((plain == labels).mean()), permutation)

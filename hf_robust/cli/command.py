@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import dis
 import logging
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 WRONG_INPUT = 2
 """Exit code after wrong input."""
@@ -41,6 +42,20 @@ def exit_code_of(name: str, run: Callable[[], object]) -> int:
             raise
         return report_error(name, error)
     return 0
+
+
+def leave(code: int) -> NoReturn:
+    """End the process.
+
+    A thread of the process group may still run when the interpreter shuts down, and then abort the rank. So a rank
+    runs its exit handlers and ends the process immediately.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _is_about_input(error: ValueError) -> bool:

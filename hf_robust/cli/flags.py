@@ -109,6 +109,17 @@ def add_text_length(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_language(parser: argparse._ActionsContainer) -> None:
+    """The flag that names the language of the texts."""
+    parser.add_argument(
+        "--language",
+        default="en",
+        metavar="CODE",
+        help="Language of the texts, by its two letters (de, fr, zh, ...). It decides what a word is, and which "
+        "WordNet is used. Default: en.",
+    )
+
+
 def add_device(parser: argparse._ActionsContainer, model: str = "the model runs") -> None:
     """The flag that chooses the device."""
     parser.add_argument(

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from hf_robust.cli.flags import shorten_usage
+from hf_robust.cli.flags import add_language, shorten_usage
+
+if TYPE_CHECKING:
+    from hf_robust.words import WordRule
 
 _SOURCES = "wordnet, builtin, a JSON table or a file of word vectors."
 
@@ -35,6 +39,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
             default="synonym",
             help="Relation of the substitutes to their words. Default: synonym.",
         )
+        add_language(task)
         shorten_usage(task)
 
 
@@ -82,15 +87,16 @@ def run(options: argparse.Namespace) -> str:
     """Build, split or preview a table, or look up words."""
     from hf_robust.cli.lexicon_preview import run as preview
     from hf_robust.lexicons import build_table, load_lexicon, write_table
-    from hf_robust.words import Text, folded
+    from hf_robust.words import Text, words_of
 
+    rule = words_of(options.language)
     if options.task == "split":
         return _split_lexicon(options)
     if options.task == "preview":
         return preview(options)
     if options.task == "lookup":
-        source = load_lexicon(options.lexicon, options.relation)
-        substitutes = {word: ", ".join(source(folded(word))) for word in options.words}
+        source = load_lexicon(options.lexicon, options.relation, options.language)
+        substitutes = {word: ", ".join(source(_key(word, rule))) for word in options.words}
         none = f"(no {options.relation} known)"
         return "\n".join(f"{word}: {others or none}" for word, others in substitutes.items())
     vocabulary = None
@@ -98,9 +104,14 @@ def run(options: argparse.Namespace) -> str:
         if not options.vocabulary.is_file():
             raise ValueError(f"--vocabulary {options.vocabulary} is not a file: give a text file of words.")
         text = options.vocabulary.read_text(encoding="utf-8")
-        vocabulary = {key for key in Text(tuple(text.splitlines())).keys if key}
+        vocabulary = {key for key in Text(tuple(text.splitlines()), rule).keys if key}
     table = build_table(
-        options.source, options.relation, vocabulary=vocabulary, k=options.k, min_cosine=options.min_cosine
+        options.source,
+        options.relation,
+        vocabulary=vocabulary,
+        k=options.k,
+        min_cosine=options.min_cosine,
+        language=options.language,
     )
     if not table:
         raise ValueError(
@@ -114,10 +125,18 @@ def run(options: argparse.Namespace) -> str:
     return f"{options.output}: {len(table):,} words, {mean:.1f} {options.relation}s each"
 
 
+def _key(word: str, rule: WordRule) -> str:
+    """The form in which a lexicon has a word; phrases and clitics are looked up as they are."""
+    from hf_robust.words import Text, folded
+
+    keys = Text((word,), rule).keys
+    return (keys[0] if len(keys) == 1 else "") or folded(word)
+
+
 def _split_lexicon(options: argparse.Namespace) -> str:
     from hf_robust.lexicons import build_table, split_table, write_table
 
-    table = build_table(options.source, options.relation)
+    table = build_table(options.source, options.relation, language=options.language)
     try:
         halves = split_table(table, options.share, options.seed, options.by)
     except ValueError as error:

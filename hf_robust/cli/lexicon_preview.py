@@ -42,8 +42,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "antonym attack may change (matched). Default: authors.",
     )  # fmt: skip
     parser.add_argument(
-        "--pos_tagger", choices=("nltk", "none"), default="nltk",
-        help="Part-of-speech tagger of --antonym_views matched; none for no tagger. Default: nltk.",
+        "--pos_tagger", choices=("nltk", "none"),
+        help="Part-of-speech tagger of --antonym_views matched; none for no tagger. Default: nltk for English, else "
+        "none.",
     )  # fmt: skip
     parser.add_argument(
         "--skip_labels", nargs="+", metavar="LABEL",
@@ -78,19 +79,20 @@ def run(options: argparse.Namespace) -> str:
     Raises:
         ValueError: the data or a table cannot be read.
     """
-    from hf_robust.attacks import resolve_skip_labels
+    from hf_robust.attacks import AttackArguments, resolve_skip_labels
     from hf_robust.lexicons import load_lexicon
 
+    AttackArguments(language=options.language, pos_tagger=options.pos_tagger or "auto")  # refuses what does not fit
     texts, labels, names = _labelled_texts(options)
-    first = load_lexicon(options.source, options.relation)
+    first = load_lexicon(options.source, options.relation, options.language)
     antonyms = first if options.relation == "antonym" else None
     if options.antonym_lexicon is not None:
         if antonyms is not None:
             raise ValueError("--antonym_lexicon needs a TABLE of synonyms: leave out --relation antonym.")
-        antonyms = load_lexicon(options.antonym_lexicon, "antonym")
+        antonyms = load_lexicon(options.antonym_lexicon, "antonym", options.language)
     blocks = []
     if options.relation == "synonym":
-        blocks.append(_block(_synonyms(first, texts, options.seed), options.top))
+        blocks.append(_block(_synonyms(first, texts, options), options.top))
     if antonyms is not None:
         skipped = resolve_skip_labels(options.skip_labels, names)
         blocks.append(_block(_antonyms(antonyms, texts, labels, skipped, options), options.top))
@@ -105,7 +107,7 @@ def _labelled_texts(options: argparse.Namespace) -> tuple[list[Text], list[int],
     from hf_robust.data.load import load_corpus
     from hf_robust.data.rows import check_texts
     from hf_robust.wiring.checkpoint_attack import AttackOptions, data_arguments
-    from hf_robust.words import Text
+    from hf_robust.words import Text, words_of
 
     columns = {name: getattr(options, name) for name in ("split", "label_column_name", "text_column_names")}
     arguments = data_arguments(AttackOptions(model="", output_dir=Path(), **columns), options.data)
@@ -119,20 +121,22 @@ def _labelled_texts(options: argparse.Namespace) -> tuple[list[Text], list[int],
     if named:
         values = [named[value] if isinstance(value, int) and 0 <= value < len(named) else value for value in values]
     names = sorted({str(value) for value in values})
-    texts = [Text(tuple(row[column] for column in chosen)) for row in rows]
+    rule = words_of(options.language)
+    texts = [Text(tuple(row[column] for column in chosen), rule) for row in rows]
     return texts, [names.index(str(value)) for value in values], names
 
 
 # ---- one table ----
 
 
-def _synonyms(lexicon: Lexicon, texts: Sequence[Text], seed: int) -> Preview:
+def _synonyms(lexicon: Lexicon, texts: Sequence[Text], options: argparse.Namespace) -> Preview:
     from hf_robust.attacks import ATTACKS, Resources
+    from hf_robust.attacks.languages import in_language
     from hf_robust.lexicons import lexicon_coverage, random_substitutes, substitution_sets
 
-    rng = random.Random(seed)
+    rng = random.Random(options.seed)
     swaps = [random_substitutes(substitution_sets(lexicon, text), rng) for text in texts]
-    attack = ATTACKS["synonym"](Resources(synonyms=lexicon))
+    attack = in_language(ATTACKS["synonym"](Resources(synonyms=lexicon)), options.language)
     coverage = lexicon_coverage(lexicon, texts)
     return _preview(lexicon, "any word in the table", coverage, texts, swaps, attack, len(texts))
 
@@ -141,13 +145,16 @@ def _antonyms(
     lexicon: Lexicon, texts: Sequence[Text], labels: Sequence[int], skip: frozenset[int], options: argparse.Namespace
 ) -> Preview:
     from hf_robust.attacks import ATTACKS, Plans, Resources
+    from hf_robust.attacks.languages import in_language
     from hf_robust.lexicons import lexicon_coverage
     from hf_robust.views import AttackedAntonym, OneAntonym
-    from hf_robust.words import nltk_tagger
+    from hf_robust.words import ENGLISH, nltk_tagger
 
     matched = options.antonym_views == "matched"
-    tagged = matched and options.pos_tagger == "nltk" and not lexicon.keeps_part_of_speech
-    attack = ATTACKS["antonym"](Resources(antonyms=lexicon, tagger=nltk_tagger() if tagged else None))
+    english = options.language == ENGLISH
+    tagged = matched and english and options.pos_tagger != "none" and not lexicon.keeps_part_of_speech
+    resources = Resources(antonyms=lexicon, tagger=nltk_tagger() if tagged else None)
+    attack = in_language(ATTACKS["antonym"](resources), options.language)
     source: ViewSource = AttackedAntonym(attack, Plans(), skip) if matched else OneAntonym(lexicon, skip)
     open_words = source.open_words if isinstance(source, AttackedAntonym) else None
     coverage = lexicon_coverage(lexicon, texts, open_words=open_words)

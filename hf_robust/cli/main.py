@@ -6,11 +6,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_robust import __version__
-from hf_robust.cli.command import CommandResult, report_error
+from hf_robust.cli.command import CommandResult, leave
 from hf_robust.cli.flags import shorten_usage
+from hf_robust.cli.ranks import check_ranks, on_ranks, report_failure, started_ranks
+
+if TYPE_CHECKING:
+    from hf_robust.runs import Ranks
 
 COMMANDS = {
     "init": "Write the args file of the demo, which trains a small model in a few minutes without network.",
@@ -31,19 +35,37 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand and return the exit code: 2 after an error, which is one line on stderr, else its own."""
+    """Run one subcommand and return the exit code: 2 after an error, which is one line on stderr, else its own.
+
+    Of several ranks, each ends its process here.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["train"]:
         command_module("train").run_script(arguments[1:])
+    name = " ".join(["hf-robust", *arguments[:1]])
+    if started_ranks() > 1:
+        leave(on_ranks(name, lambda ranks: run_command(arguments, ranks)))
+    try:
+        return run_command(arguments)
+    except (ValueError, KeyboardInterrupt) as error:
+        return report_failure(name, error)
+
+
+def run_command(arguments: Sequence[str], ranks: Ranks | None = None) -> int:
+    """Run one subcommand, print its text, and return its exit code.
+
+    Raises:
+        ValueError: wrong input.
+    """
     parser = build_parser(arguments)
     options, unknown = parser.parse_known_args(arguments)
-    try:
-        if unknown:
-            options = parser.parse_args(_under_current_names(arguments))
-        options.command_line = arguments
-        result = command_module(options.command).run(options)
-    except ValueError as error:
-        return report_error(f"hf-robust {options.command}", error)
+    if unknown:
+        options = parser.parse_args(_under_current_names(arguments))
+    options.command_line = list(arguments)
+    if ranks is not None:
+        check_ranks(options, ranks.number)
+        options.ranks = ranks
+    result = command_module(options.command).run(options)
     text, code = result if isinstance(result, CommandResult) else CommandResult(result)
     sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
     return code

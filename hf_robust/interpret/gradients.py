@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from hf_robust.adversary import at_look_ups, word_embeddings
 from hf_robust.interpret.attribution import Attribution
 from hf_robust.interpret.reader import Columns, Predict, Reader, TokenizedText
+from hf_robust.words import UNICODE_WORDS, WordRule
 
 REFERENCES = ("pad", "zero")
 
@@ -25,6 +26,7 @@ def integrated_gradients(
     max_length: int | None = None,
     predict: Predict | None = None,
     batch_size: int = 64,
+    rule: WordRule = UNICODE_WORDS,
 ) -> list[Attribution]:
     r"""Sundararajan et al. 2017, arXiv:1703.01365, by captum, for every class.
 
@@ -42,6 +44,7 @@ def integrated_gradients(
         steps: S, the number of midpoints of equal parts of the path.
         predict: prediction function of the method, if it is not ``model(**batch)``.
         batch_size: number of points of the path in one forward and backward pass, at least one for each class.
+        rule: the definition of a word.
 
     Raises:
         ValueError: captum is missing, a number is out of range, or the model has no word embeddings or no classes.
@@ -53,7 +56,7 @@ def integrated_gradients(
     _captum()
     reader = Reader(model, tokenizer, max_length, predict)
     with reader.measuring():
-        return [_attribution_of(reader, reader.tokens(text), reference, steps, batch_size) for text in texts]
+        return [_attribution_of(reader, reader.tokens(text, rule), reference, steps, batch_size) for text in texts]
 
 
 def _captum() -> Any:

@@ -19,7 +19,7 @@ from scipy.stats import pearsonr
 
 from hf_robust.lexicons import Lexicon
 from hf_robust.metrics import AttackRecord
-from hf_robust.words import Text
+from hf_robust.words import UNICODE_WORDS, Text, WordRule
 
 
 def read_importances(path: str | Path) -> dict[str, float]:
@@ -48,24 +48,26 @@ def read_importances(path: str | Path) -> dict[str, float]:
 Columns = Iterable[str]
 
 
-def word_frequency(texts: Iterable[Columns], cased: bool = False) -> Counter[str]:
-    """Count each word, in lower case unless ``cased``, in texts of one or two columns.
+def word_frequency(texts: Iterable[Columns], cased: bool = False, rule: WordRule = UNICODE_WORDS) -> Counter[str]:
+    """Count each word by ``rule``, in lower case unless ``cased``, in texts of one or two columns.
 
     >>> word_frequency([("A good, good film",)])
     Counter({'good': 2, 'a': 1, 'film': 1})
     """
-    words = (word for columns in texts for word in Text(tuple(columns)).tokens)
+    words = (word for columns in texts for word in Text(tuple(columns), rule).tokens)
     return Counter(words if cased else map(str.lower, words))
 
 
-def substitution_frequency(changes: Iterable[tuple[Columns, Columns]], cased: bool = False) -> Counter[str]:
+def substitution_frequency(
+    changes: Iterable[tuple[Columns, Columns]], cased: bool = False, rule: WordRule = UNICODE_WORDS
+) -> Counter[str]:
     """Count each word on either side of a replacement, from texts ``(before, after)`` or parts of them.
 
     A deletion counts only the old word, an insertion only the new one; words that stay are not counted.
     """
     counts: Counter[str] = Counter()
     for before, after in changes:
-        old, new = (word_frequency([side], cased) for side in (before, after))
+        old, new = (word_frequency([side], cased, rule) for side in (before, after))
         counts += (old - new) + (new - old)
     return counts
 

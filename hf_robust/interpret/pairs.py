@@ -7,14 +7,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hf_robust.metrics import AttackRecord
-from hf_robust.words import Text
+from hf_robust.words import TEXTATTACK_WORDS, UNICODE_WORDS, Text, WordRule, word_rule
 
 ATTACKED = ("succeeded", "failed")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A text and its perturbed form, with words at the same positions; ``changed`` holds the positions that differ."""
+    """A text and its perturbed form, with words at the same positions; ``changed`` holds the positions that differ.
+
+    The words are those by ``rule``.
+    """
 
     idx: int
     label: int
@@ -22,6 +25,7 @@ class Pair:
     original: tuple[str, ...]
     perturbed: tuple[str, ...]
     changed: tuple[int, ...]
+    rule: WordRule = UNICODE_WORDS
 
 
 def substitution_pairs(
@@ -31,7 +35,8 @@ def substitution_pairs(
 
     A pair is kept if the columns have equal numbers of words and only words change that the record lists as changed.
     So an insertion balanced by a deletion elsewhere is not a substitution. Both conditions must hold for the words of
-    the record and for ``UnicodeWords``, which are the words of a pair.
+    the record and for those of the pair: the record's own if the attack was told the language of the texts, else
+    ``UnicodeWords``.
 
     Returns:
         The pairs, and counts: ``records``, ``other_status``, ``unchanged``, ``not_one_to_one``, ``pairs``.
@@ -52,7 +57,7 @@ def substitution_pairs(
             continue
         counts["pairs"] += 1
         texts = tuple(record.original), tuple(record.perturbed)
-        pairs.append(Pair(record.idx, record.label, record.status, *texts, changed))
+        pairs.append(Pair(record.idx, record.label, record.status, *texts, changed, _rule(record)))
     return pairs, dict(counts)
 
 
@@ -61,7 +66,13 @@ def _changed(record: AttackRecord) -> tuple[int, ...] | None:
     differ = _differ(record.text(record.original), record.text(record.perturbed))
     if not differ or not {int(index) for index, *_ in record.changed}.issuperset(differ):
         return None
-    return _differ(Text(tuple(record.original)), Text(tuple(record.perturbed))) or None
+    rule = _rule(record)
+    return _differ(Text(tuple(record.original), rule), Text(tuple(record.perturbed), rule)) or None
+
+
+def _rule(record: AttackRecord) -> WordRule:
+    """The words that are explained; those of a recipe that follows TextAttack are ``UnicodeWords`` here."""
+    return UNICODE_WORDS if record.word_rule == TEXTATTACK_WORDS.name else word_rule(record.word_rule)
 
 
 def _differ(before: Text, after: Text) -> tuple[int, ...] | None:

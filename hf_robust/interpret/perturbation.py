@@ -11,6 +11,7 @@ from torch import nn
 
 from hf_robust.interpret.attribution import Attribution, Floats
 from hf_robust.interpret.reader import Columns, Predict, Reader, TokenizedText
+from hf_robust.words import UNICODE_WORDS, WordRule
 
 
 def lime(
@@ -25,6 +26,7 @@ def lime(
     max_length: int | None = None,
     predict: Predict | None = None,
     batch_size: int = 64,
+    rule: WordRule = UNICODE_WORDS,
 ) -> list[Attribution]:
     r"""Ribeiro et al. 2016, arXiv:1602.04938, for every class.
 
@@ -45,6 +47,7 @@ def lime(
         kernel_width: sigma, the width of the exponential kernel over the cosine distance.
         ridge: lambda.
         predict: prediction function of the method, if it is not ``model(**batch)``.
+        rule: the definition of a word.
 
     Raises:
         ValueError: a number is out of range, or the model has no classes.
@@ -57,7 +60,7 @@ def lime(
     attributions = []
     with reader.measuring():
         for text in texts:
-            tokens = reader.tokens(text)
+            tokens = reader.tokens(text, rule)
             masks = deletions(len(tokens.covered), samples, seed, _spare(tokens))
             probabilities = _probabilities(reader, tokens, masks, batch_size)
             attributions.append(_fitted(tokens, masks, probabilities, kernel_width, ridge))

@@ -15,7 +15,7 @@ from transformers import DataCollatorWithPadding
 from hf_robust.adversary import evaluating, preserved_random_state
 from hf_robust.data.length import usable_length
 from hf_robust.models.padding import write_padding
-from hf_robust.words import Text, word_token_positions
+from hf_robust.words import UNICODE_WORDS, Text, WordRule, word_token_positions
 
 Columns = Sequence[str]
 Predict = Callable[[nn.Module, dict[str, Tensor]], Any]
@@ -80,15 +80,15 @@ class Reader:
         """Device of the model's first parameter."""
         return next(self.model.parameters()).device
 
-    def tokens(self, columns: Columns) -> TokenizedText:
-        """Tokenise one text, or pair of texts, with the positions of its words.
+    def tokens(self, columns: Columns, rule: WordRule = UNICODE_WORDS) -> TokenizedText:
+        """Tokenise one text, or pair of texts, with the positions of its words by ``rule``.
 
         Raises:
             ValueError: the text has no column, or more than two.
         """
         if isinstance(columns, str) or not 1 <= len(columns) <= 2:
             raise ValueError(f"a text is a sequence of one or two columns, got {columns!r:.80}.")
-        text = Text(tuple(columns))
+        text = Text(tuple(columns), rule)
         options = {"truncation": self.max_length is not None, "max_length": self.max_length}
         encoding = self.tokenizer(*([column] for column in columns), return_offsets_mapping=True, **options)
         inputs = {name: encoding[name][0] for name in ("input_ids", "token_type_ids") if name in encoding}

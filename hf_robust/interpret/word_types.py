@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from hf_robust.words import Text
+from hf_robust.words import UNICODE_WORDS, Text, WordRule
 
 MARKS = ("Ġ", "▁", "##")
 """Marks of tokens that begin a word (byte-level BPE, SentencePiece) or continue one (WordPiece)."""
@@ -35,7 +35,9 @@ def importances_as_written(names: Mapping[str, float]) -> WordImportances:
     return WordImportances(dict(names) if cased else lower, cased)
 
 
-def importances_by_word(tokens: Mapping[str, float], tokenizer: Any, words: Iterable[str]) -> WordImportances:
+def importances_by_word(
+    tokens: Mapping[str, float], tokenizer: Any, words: Iterable[str], rule: WordRule = UNICODE_WORDS
+) -> WordImportances:
     """phi of ``words``, and of tokens that are whole words inside a text.
 
     The importance of a word is that of its most important piece (FLAT). Words with an unknown piece, or a piece
@@ -44,6 +46,7 @@ def importances_by_word(tokens: Mapping[str, float], tokenizer: Any, words: Iter
     Args:
         tokens: phi by token, as in ``word_importances.json`` of a run.
         words: words in their case in the texts.
+        rule: the definition of a word.
 
     Raises:
         ValueError: a name is not a token of the tokenizer.
@@ -61,7 +64,9 @@ def importances_by_word(tokens: Mapping[str, float], tokenizer: Any, words: Iter
     values = _importances(tokens, tokenizer, distinct if cased else sorted(set(in_lower_case)))
     names = [name for name in tokens if name not in tokenizer.all_special_tokens]
     alone = {name: tokenizer.convert_tokens_to_string([name]).strip() for name in names}
-    alone = {name: word for name, word in alone.items() if Text((word,)).tokens == [word if cased else word.lower()]}
+    alone = {
+        name: word for name, word in alone.items() if Text((word,), rule).tokens == [word if cased else word.lower()]
+    }
     for (name, word), pieces in zip(alone.items(), _pieces(tokenizer, list(alone.values())), strict=True):
         if pieces == [vocabulary[name]]:
             values[word] = tokens[name]

@@ -84,18 +84,20 @@ def build_table(
     vocabulary: Collection[str] | None = None,
     k: int = 8,
     min_cosine: float = 0.7,
+    language: str = ENGLISH,
 ) -> dict[str, list[str]]:
     """Build a table word -> substitutes from any ``source`` of :func:`load_lexicon`, for :func:`write_table`.
 
     Args:
         vocabulary: the words that get a row (their substitutes can be any words); None for all words of the source.
         k, min_cosine: settings for word vectors, whose neighbours are computed here without the cache.
+        language: the language of ``wordnet``.
     """
     name, path = split_spec(source)
     if name == "vectors":
         words, vectors = read_vectors(str(path))
         return nearest_words(words, vectors, k=k, min_cosine=min_cosine, vocabulary=vocabulary)
-    lexicon = load_lexicon(source, relation)
+    lexicon = load_lexicon(source, relation, language)
     rows = {word: list(lexicon(word)) for word in _rows(lexicon, vocabulary)}
     return {word: substitutes for word, substitutes in rows.items() if substitutes}
 

@@ -6,9 +6,8 @@ import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from hf_robust.runs import PLACEHOLDERS
+from hf_robust.runs import PLACEHOLDERS, TRAIN_COMMAND, is_training_script
 
-SCRIPT = "run_glue_robust.py"
 # Flags of the original run alone: where it was resumed, published and tracked.
 _LEFT_OUT = ("resume_from_checkpoint", "push_to_hub", "baseline_run", "report_to", "run_name", "cache_dir")
 _LEFT_OUT_PREFIX = "hub_"
@@ -26,20 +25,20 @@ def reproduction(card: Mapping[str, Any]) -> Reproduction:
 
     Older run cards hold only the name of an args file and not its flags; then there is only a note.
     """
-    words = program_words(card)
-    if not words:
+    given = [str(word) for word in card.get("command") or ()]
+    if not given:
         return Reproduction("", "")
-    script = next((place for place, word in enumerate(words) if word.endswith(".py")), None)
-    if script is not None and words[script + 1 : script + 2] and words[script + 1].endswith(".json"):
-        file = words[script + 1]
-        return Reproduction("", f"The flags of this run were in the file `{file}`, which the run card does not hold.")
-    text = shlex.join(words)
+    if _is_script(given[0]) and "".join(given[1:2]).endswith(".json"):
+        return Reproduction(
+            "", f"The flags of this run were in the file `{given[1]}`, which the run card does not hold."
+        )
+    text = shlex.join(program_words(card))
     notes = []
     if names := list(dict.fromkeys(PLACEHOLDERS.findall(text))):
         listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
         stand = "stands for a folder" if len(names) == 1 else "stand for folders"
         notes.append(f"{listed} {stand} of the original machine: replace with your own.")
-    if script is not None and words[script] != SCRIPT:
+    if given[0].endswith(".py") and not is_training_script(given[0]):
         notes.append("The script is not part of hf_robust.")
     return Reproduction(text, " ".join(notes))
 
@@ -47,14 +46,23 @@ def reproduction(card: Mapping[str, Any]) -> Reproduction:
 def program_words(card: Mapping[str, Any]) -> list[str]:
     """Words of the command in a run card, with its program and without the flags of the original run alone.
 
-    The number of processes stays the same, since the batch size is per process.
+    The training script is named by its installed command, which needs no checkout. The number of processes stays the
+    same, since the batch size is per process.
     """
     words = [str(word) for word in card.get("command") or ()]
-    if not words or not words[0].endswith(".py"):
+    if not words or not _is_script(words[0]):
         return words
     processes = int((card.get("hardware") or {}).get("processes") or 1)
-    start = ["torchrun", f"--nproc_per_node={processes}"] if processes > 1 else ["python"]
-    return [*start, words[0], *_reusable(words[1:])]
+    start = ["torchrun", f"--nproc_per_node={processes}"] if processes > 1 else []
+    if is_training_script(words[0]):
+        program = [*start, "-m", TRAIN_COMMAND] if start else [TRAIN_COMMAND]
+    else:
+        program = [*(start or ["python"]), words[0]]
+    return [*program, *_reusable(words[1:])]
+
+
+def _is_script(program: str) -> bool:
+    return program.endswith(".py") or is_training_script(program)
 
 
 def _reusable(words: list[str]) -> list[str]:

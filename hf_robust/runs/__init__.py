@@ -12,9 +12,11 @@ from hf_robust.runs.card import (
 )
 from hf_robust.runs.command import (
     PLACEHOLDERS,
+    TRAIN_COMMAND,
     Flags,
     command_words,
     flags_of,
+    is_training_script,
     read_args_file,
     redact_command,
     without_remarks,
@@ -66,7 +68,8 @@ from hf_robust.runs.pairs import (
     write_certificates,
     write_records,
 )
-from hf_robust.runs.queries import KeptQueries
+from hf_robust.runs.queries import KeptQueries, read_queries
+from hf_robust.runs.ranks import Ranks, balanced_shares
 from hf_robust.runs.redaction import portable_path, redact
 from hf_robust.runs.run import Run, clear_results, label_names, load_run
 from hf_robust.runs.weights import adversary_weight_lines, read_adversary_weights, write_adversary_weights
@@ -104,16 +107,19 @@ __all__ = [
     "STATUSES_FILE",
     "STATUS_LETTERS",
     "TRAINER_STATE_FILE",
+    "TRAIN_COMMAND",
     "ADVERSARY_WEIGHTS_FILE",
     "Flags",
     "HistoryLine",
     "KeptQueries",
     "LineJournal",
     "MaskLine",
+    "Ranks",
     "Run",
     "RunCard",
     "SCRIPT_LENGTH",
     "attack_names",
+    "balanced_shares",
     "require_writable",
     "claim_folder",
     "clear_mask_lines",
@@ -126,6 +132,7 @@ __all__ = [
     "holds_a_run",
     "is_torn",
     "is_training",
+    "is_training_script",
     "journal_seconds",
     "label_names",
     "status_letters",
@@ -142,6 +149,7 @@ __all__ = [
     "read_json_lines",
     "read_mask_lines",
     "read_pairs",
+    "read_queries",
     "read_records",
     "read_statuses",
     "read_adversary_weights",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
-from hf_robust.runs.command import flags_of
+from hf_robust.runs.command import flags_of, is_training_script
 from hf_robust.runs.files import RUN_CARD_FILE
 from hf_robust.runs.json_files import read_json, write_json
 from hf_robust.runs.redaction import redact
@@ -120,7 +120,7 @@ def max_length_of(card: Mapping[str, Any]) -> int | None:
     """
     length = (card.get("data") or {}).get("max_length")
     if length is None and (command := list(map(str, card.get("command") or ()))):
-        has_all_flags = command[0].endswith("run_glue_robust.py") and not "".join(command[1:2]).endswith(".json")
+        has_all_flags = is_training_script(command[0]) and not "".join(command[1:2]).endswith(".json")
         length = flags_of(command).get("max_seq_length", SCRIPT_LENGTH if has_all_flags else None)
     return int(str(length)) if str(length).isdecimal() else None
 

@@ -17,6 +17,19 @@ from hf_robust.runs.redaction import portable_path, redact_text
 Flags = dict[str, Any]
 
 
+TRAIN_COMMAND = "run_glue_robust"
+"""The training script as run cards name it: its console command, which is also its module."""
+
+
+def is_training_script(program: str) -> bool:
+    """Whether a program is the training script; older run cards have ``run_glue_robust.py``.
+
+    >>> is_training_script("run_glue_robust"), is_training_script("run_glue_robust.py"), is_training_script("mine.py")
+    (True, True, False)
+    """
+    return Path(program).name.removesuffix(".py") == TRAIN_COMMAND
+
+
 def read_args_file(path: str) -> Flags:
     """Read flags by name from a JSON object; null keeps the default, keys that begin with _ are remarks."""
     try:
@@ -82,8 +95,8 @@ def redact_command(command: Sequence[str]) -> list[str]:
     ``DATA_DIR/train.jsonl``, ``MODEL_DIR/bert``, ``FILES_DIR/table.json``. An ``--output_dir`` outside becomes a
     folder below the working folder.
 
-    >>> redact_command(["run_glue_robust.py", "--hub_token", "x", "--train_file", "/home/me/train.jsonl"])
-    ['run_glue_robust.py', '--train_file', 'DATA_DIR/train.jsonl']
+    >>> redact_command(["run_glue_robust", "--hub_token", "x", "--train_file", "/home/me/train.jsonl"])
+    ['run_glue_robust', '--train_file', 'DATA_DIR/train.jsonl']
     """
     if not command or os.path.basename(command[0]) in _NO_PROGRAM:
         return []

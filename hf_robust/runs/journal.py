@@ -13,7 +13,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from hf_robust.runs.json_files import read_json_lines
 
 FLUSH_SECONDS = 1.0
-_SHARE = re.compile(r"(?P<key>.+)-(?P<rank>\d+)-of-(?P<ranks>\d+)\.jsonl")
+_SHARE = re.compile(r"(?P<key>.+?)(?:-\d+-of-(?P<ranks>\d+))?\.jsonl")
 
 
 class ExampleRecord(Protocol):
@@ -52,7 +52,7 @@ class LineJournal(Generic[Record]):
         self._pending: list[Record] = []
         self._flushed = time.perf_counter()
         seconds: dict[str, float] = {}
-        for file, ranks in _family(path):
+        for file, ranks in shares_of(path):
             # Another rank may be writing to its file now.
             lines = read_json_lines(file, warn=file == path)
             self.records |= {line["idx"]: read(line) for line in lines if "idx" in line}
@@ -62,7 +62,7 @@ class LineJournal(Generic[Record]):
     def __enter__(self) -> LineJournal[Record]:
         self._flushed = time.perf_counter()
         if self.path is not None and self.path.exists():
-            _end_at_a_line(self.path)
+            end_at_a_line(self.path)
         return self
 
     def add(self, record: Record) -> None:
@@ -97,7 +97,7 @@ class LineJournal(Generic[Record]):
 def journal_seconds(path: Path) -> float:
     """Measuring time in a journal in seconds, over all runs; 0 if there is no journal."""
     seconds: dict[str, float] = {}
-    for file, ranks in _family(path):
+    for file, ranks in shares_of(path):
         seconds[ranks] = max(seconds.get(ranks, 0.0), _seconds(read_json_lines(file, warn=file == path)))
     return sum(seconds.values())
 
@@ -111,7 +111,8 @@ def _seconds(lines: list[dict[str, Any]]) -> float:
     return sum(float(line.get("seconds", 0.0)) for line in lines if "idx" not in line)
 
 
-def _end_at_a_line(path: Path) -> None:
+def end_at_a_line(path: Path) -> None:
+    """Remove an incomplete last line of a file, or end a complete one."""
     content = path.read_bytes()
     if content and not content.endswith(b"\n"):
         complete = content[: content.rfind(b"\n") + 1]
@@ -123,13 +124,16 @@ def _end_at_a_line(path: Path) -> None:
             path.write_bytes(content + b"\n")
 
 
-def _family(path: Path | None) -> list[tuple[Path, str]]:
-    """Files of all ranks, each with its number of ranks; the file of this rank comes last."""
+def shares_of(path: Path | None) -> list[tuple[Path, str]]:
+    """Files of all ranks, each with its number of ranks; the file of this rank comes last.
+
+    A file ``<key>.jsonl``, without a rank, is one of them.
+    """
     if path is None:
         return []
     match = _SHARE.fullmatch(path.name)
     if match is None or not path.parent.is_dir():
         return [(path, "")] if path.exists() else []
     shares = [(file, _SHARE.fullmatch(file.name)) for file in sorted(path.parent.iterdir())]
-    family = [(file, share["ranks"]) for file, share in shares if share is not None and share["key"] == match["key"]]
+    family = [(file, share["ranks"] or "") for file, share in shares if share and share["key"] == match["key"]]
     return sorted(family, key=lambda entry: entry[0] == path)

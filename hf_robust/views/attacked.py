@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hf_robust.attacks import Example
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.metrics import AttackRecord, AttackSummary, saturation_warning
+from hf_robust.runs import Ranks
 from hf_robust.views.generated import ViewRound
 from hf_robust.views.generation_context import GenerationContext
 from hf_robust.views.view import View
@@ -113,16 +114,16 @@ class AttackedViews:
     def _attack(
         self, victim: Victim, weights: str, examples: Sequence[Example], context: GenerationContext
     ) -> list[AttackRecord]:
-        from hf_robust.attacks import attack_on_ranks
+        from hf_robust.attacks import attack_key, attack_on_ranks
+        from hf_robust.attacks.engine.journal import prediction_of
 
         records, _ = attack_on_ranks(
             self.attack,
             victim,
             examples,
-            weights,
+            attack_key(self.attack, weights, examples, victim.max_length, prediction_of(victim)),
             journals=context.journals,
-            rank=context.rank,
-            ranks=context.ranks,
+            ranks=Ranks(context.rank, context.ranks),
             plans=context.plans,
             progress=context.progress,
             check_candidates=False,

@@ -15,8 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hf_robust.attacks import Example
-from hf_robust.attacks.engine.examples import balanced_shares
-from hf_robust.runs import read_json_lines
+from hf_robust.runs import balanced_shares, read_json_lines
 from hf_robust.views.generated import ViewRound
 from hf_robust.views.generation_context import GenerationContext
 from hf_robust.views.view import View

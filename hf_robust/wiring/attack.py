@@ -27,6 +27,7 @@ _OPTIONS = {field.name for field in dataclasses.fields(AttackOptions)} - {
     "output_dir",
     "data",
     "command_line",
+    "ranks",
 }
 
 

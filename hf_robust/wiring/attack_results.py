@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,10 +22,12 @@ from hf_robust.runs import (
     Run,
     RunCard,
     load_run,
+    read_queries,
     redact,
     write_card,
     write_history_line,
     write_json,
+    write_json_lines,
     write_records,
 )
 
@@ -41,7 +42,7 @@ class AttackResults:
         attacks: the attacks, by name.
         card: the run card of the measurement.
         remark: a warning if the plain model was measured instead of the method's inference, else "".
-        queries: with ``--keep_queries``, the file of the scored texts of each attack in the folder of the journals.
+        queries: with ``--keep_queries``, the file of the texts that this rank scored, by attack.
     """
 
     records: dict[str, list[AttackRecord]]
@@ -75,8 +76,7 @@ def write_attacks(results: AttackResults, folder: Path) -> None:
     for name, records in results.records.items():
         write_records(folder / RESULTS_FOLDER / f"{name}.jsonl", records)
     for name, path in results.queries.items():
-        (folder / QUERIES_FOLDER).mkdir(exist_ok=True)
-        shutil.copyfile(path, folder / QUERIES_FOLDER / f"{name}.jsonl")
+        write_json_lines(folder / QUERIES_FOLDER / f"{name}.jsonl", read_queries(path))
     write_card(folder, results.card)
     write_history_line(folder, results.history_line)
     # Attacks that bring their own texts do not search, so they have no query budget.

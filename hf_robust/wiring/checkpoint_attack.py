@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,14 +13,13 @@ from hf_robust.attacks import (
     Plans,
     Victim,
     Vote,
-    attack_dataset,
     attack_key,
+    attack_on_ranks,
     build_attacks,
     check_attack,
     choose_examples,
     describe_with_coverage,
     examples_of,
-    journal_seconds,
     log_coverage,
     results_on_data,
     table_coverage,
@@ -43,7 +41,9 @@ from hf_robust.metrics.permutation import permutation_of_records
 from hf_robust.runs import (
     JOURNAL_FOLDER,
     SCRIPT_LENGTH,
+    Ranks,
     measured_card,
+    share_path,
 )
 from hf_robust.wiring.attack_results import AttackResults
 from hf_robust.wiring.opened_victim import (
@@ -80,6 +80,8 @@ class AttackOptions:
     keep_queries: bool = False
     command_line: list[str] = field(default_factory=list)
     """The arguments of `hf-robust`, for the run card."""
+    ranks: Ranks = Ranks()
+    """The processes that share the examples."""
 
 
 @dataclass
@@ -102,6 +104,8 @@ class GivenVictim:
 def measure_attacks(options: AttackOptions, flags: AttackArguments, given: GivenVictim | None = None) -> AttackResults:
     """Run the attacks. A run that was killed continues where it stopped, if model, data and attack are the same.
 
+    Several ranks share the examples, and all of them return all results.
+
     Raises:
         ValueError: the model has no trained classification head, or model, data and attacks do not fit together.
     """
@@ -114,8 +118,7 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments, given: Given
         require_repeatable(victim, task.examples)
     plans = Plans(cache_folder() / "plans")
     coverage = {name: _coverage(attack, plans, victim, task.examples) for name, attack in task.attacks.items()}
-    journals = None if options.output_dir is None else options.output_dir / JOURNAL_FOLDER
-    records, summaries, queries = _run(task, victim, journals, plans, options.keep_queries)
+    records, summaries, queries = _run(task, victim, plans, options)
     card = measured_card(
         opened.name,
         options.command_line,
@@ -129,7 +132,7 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments, given: Given
         card["label_permutation"] = permuted
     if task.vote is not None:
         card["vote"] = task.vote.describe()
-    card |= opened.card()
+    card |= opened.card(options.ranks)
     return AttackResults(records, summaries, task.attacks, card, opened.restored.remark, queries)
 
 
@@ -137,7 +140,10 @@ def _opened(options: AttackOptions, given: GivenVictim) -> OpenedVictim:
     if given.victim is not None and options.device is not None:
         raise ValueError(f"--device {options.device} is for a folder or a Hub id: put the model there before.")
     if given.victim is not None:
-        return opened_object(given.victim, given.settings, options.max_seq_length)
+        opened = opened_object(given.victim, given.settings, options.max_seq_length)
+        if opened.black_box is not None:
+            opened.black_box.sharers = options.ranks.number
+        return opened
     if passed := given.settings.passed():
         raise ValueError(
             f"{', '.join(passed)}: only a function of texts is called with these settings, and {options.model} is a "
@@ -305,21 +311,29 @@ def data_arguments(options: AttackOptions, data: str, max_length: int = SCRIPT_L
 
 
 def _run(
-    task: _AttackTask, victim: Victim | BlackBox, journals: Path | None, plans: Plans, keep_queries: bool
+    task: _AttackTask, victim: Victim | BlackBox, plans: Plans, options: AttackOptions
 ) -> tuple[dict[str, list[AttackRecord]], dict[str, AttackSummary], dict[str, Path]]:
     records, summaries, queries = {}, {}, {}
     weights, prediction = identity_of(victim)
+    journals, ranks = None if options.output_dir is None else options.output_dir / JOURNAL_FOLDER, options.ranks
     for name, attack in task.attacks.items():
         examples = examples_of(attack, task.examples)
-        key, start = attack_key(attack, weights, examples, task.max_length, prediction), time.perf_counter()
-        journal = None if journals is None else journals / f"{key}.jsonl"
-        if isinstance(victim, BlackBox) and journal is not None:
-            require_same_answers(victim, journal, examples)
-        if keep_queries and journals is not None:
-            queries[name] = journals / f"{key}-queries.jsonl"
-        records[name] = attack_dataset(
-            attack, victim, examples, plans=plans, journal=journal, queries=queries.get(name)
+        key = attack_key(attack, weights, examples, task.max_length, prediction)
+        if isinstance(victim, BlackBox) and journals is not None:
+            require_same_answers(victim, share_path(journals, key, ranks.rank, ranks.number), examples)
+        if options.keep_queries and journals is not None:
+            queries[name] = share_path(journals, f"{key}-queries", ranks.rank, ranks.number)
+        records[name], seconds = attack_on_ranks(
+            attack,
+            victim,
+            examples,
+            key,
+            journals=journals,
+            ranks=ranks,
+            plans=plans,
+            progress=ranks.is_first,
+            check_candidates=False,
+            queries=queries.get(name),
         )
-        seconds = time.perf_counter() - start if journal is None else journal_seconds(journal)
         summaries[name] = AttackSummary.from_records(records[name], seconds)
     return records, summaries, queries

@@ -7,10 +7,12 @@ import dataclasses
 import inspect
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from transformers import TrainingArguments
 
+import hf_robust
 from hf_robust.hub.citations import title
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.training.arguments import LEXICON_FLAGS, as_flags
@@ -18,6 +20,8 @@ from hf_robust.training.follow import FollowArguments
 from hf_robust.wiring.flag_format import FlagFormatter
 
 _TRAINER = TrainingArguments.__dataclass_fields__
+EXAMPLES = Path(hf_robust.__file__).resolve().parents[1] / "examples"
+"""The presets of a checkout; an installed package has none."""
 SWITCHES = "Turn a switch on by its name, and off by --no_NAME or `--NAME False`."
 USAGE = "--model_name_or_path MODEL --task_name TASK --output_dir DIR [flags]"
 SCRIPT = f"Train a classifier. {SWITCHES}"
@@ -115,8 +119,8 @@ def _add_own(formatter: argparse.HelpFormatter, parser: argparse.ArgumentParser,
         formatter.add_text(f"--follow code is {method.config.code_reading}.")
     if method.zero_strength:
         formatter.add_text(f"With {as_flags(method.zero_strength)} it trains as normal does.")
-    if method.presets:
-        formatter.add_text(f"Published settings: {', '.join(f'examples/{file}' for file in method.presets)}.")
+    if presets := [file for file in method.presets if (EXAMPLES / file).is_file()]:
+        formatter.add_text(f"Published settings: {', '.join(f'examples/{file}' for file in presets)}.")
 
 
 def _formatter(

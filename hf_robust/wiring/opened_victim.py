@@ -12,7 +12,7 @@ from hf_robust.attacks.engine.black_box import BlackBox
 from hf_robust.attacks.engine.journal import Journal, prediction_of
 from hf_robust.attacks.engine.requests import Columns
 from hf_robust.models.weights import weights_hash
-from hf_robust.runs import RunCard
+from hf_robust.runs import Ranks, RunCard
 from hf_robust.wiring.restored import RestoredInference
 
 if TYPE_CHECKING:
@@ -106,9 +106,13 @@ class OpenedVictim:
             )
         return self.black_box
 
-    def card(self) -> RunCard:
-        """Entries for the run card."""
-        return {"victim": self.black_box.describe()} if self.black_box is not None else self.restored.card
+    def card(self, ranks: Ranks) -> RunCard:
+        """Entries for the run card; what a function of texts was asked is counted over all ranks."""
+        if self.black_box is None:
+            return self.restored.card
+        described = ranks.gather(self.black_box.describe())
+        totals = {name: sum(each[name] for each in described) for name in ("asked", "retried")}
+        return {"victim": described[0] | totals}
 
 
 def identity_of(victim: Victim | BlackBox) -> tuple[str, str]:

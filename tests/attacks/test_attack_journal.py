@@ -6,9 +6,9 @@ import pytest
 import torch
 from attack_parts import all_close, attack, examples, victim
 
-from hf_robust.attacks import Example, attack_dataset, attack_key, balanced_shares, journal_seconds
+from hf_robust.attacks import Example, attack_dataset, attack_key, journal_seconds
 from hf_robust.attacks.engine.journal import Journal, prediction_of, share_path
-from hf_robust.runs import journal, read_records
+from hf_robust.runs import balanced_shares, journal, read_records
 
 
 def run(target, rows, path, which=None, **options):
@@ -167,7 +167,10 @@ def test_ranks_that_worked_side_by_side_count_once(tmp_path):
     share_path(tmp_path, "key", 0, 1).write_text('{"seconds": 2.0}\n{"seconds": 0.5}\n')
     for path in (share_path(tmp_path, "key", 1, 2), share_path(tmp_path, "key", 0, 4)):
         assert journal_seconds(path) == 7.5
-    assert journal_seconds(tmp_path / "key.jsonl") == 0
+    assert journal_seconds(tmp_path / "key.jsonl") == 7.5  # the journal of an older version
+    (tmp_path / "key.jsonl").write_text('{"seconds": 1.0}\n')
+    assert journal_seconds(share_path(tmp_path, "key", 1, 2)) == 8.5
+    assert journal_seconds(tmp_path / "other.jsonl") == 0
 
 
 def test_another_ranks_torn_line_is_no_warning(tmp_path, caplog):

@@ -18,9 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import build_model, build_tokenizer, review_data, table
 
-from hf_robust.attacks import ATTACKS, Example, Plans, Victim, balanced_shares, check_attack, choose_examples
+from hf_robust.attacks import ATTACKS, Example, Plans, Victim, check_attack, choose_examples
 from hf_robust.attacks.engine.plans import make_plan
 from hf_robust.attacks.engine.probe import MAX_QUERIES
+from hf_robust.runs import balanced_shares
 from hf_robust.words import UNICODE_WORDS
 
 

@@ -197,7 +197,7 @@ def test_section_says_table_picture_command_and_citations(tmp_path: Path) -> Non
     assert "| synonym | – | 25 [16, 37] | 56 [46, 66] | 60 | 50 | 9.0 |" in text
     assert "| antonym | – | – | 12 [2, 22] | 60 | 50 | 9.0 | 12 | 75 |" in text  # raises, remains
     assert "](tradeoff_curves.png)" in text
-    assert "python run_glue_robust.py --output_dir 'my out'" in text
+    assert "run_glue_robust --output_dir 'my out'" in text
     assert "torch 9.9" in text and "1,234 training examples" in text
     for key in ("ye2020safer", "jin2020textfooler", "chen2022balanced"):
         assert text.count(f"{{{key},") == 1

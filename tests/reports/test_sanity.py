@@ -433,7 +433,7 @@ def test_one_table_for_both_is_flagged_until_another_was_measured(tmp_path: Path
     )
     assert flagged.commands[1:] == [
         "hf-robust lexicon split table.json --output_dir halves-synonyms",
-        "python run_glue_robust.py a.json --lexicon halves-synonyms/train.json --attack_lexicon "
+        "run_glue_robust a.json --lexicon halves-synonyms/train.json --attack_lexicon "
         f"halves-synonyms/held_out.json --output_dir {run}-held-out-synonyms",
     ]
     other = {"synonym": drawing(OTHER)}

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_robust.reports.reproduction import reproduction
-from hf_robust.runs import PLACEHOLDERS, command_words, flags_of, redact_command
+from hf_robust.runs import PLACEHOLDERS, SCRIPT_LENGTH, command_words, flags_of, max_length_of, redact_command
 from hf_robust.wiring.parsing import parse_arguments
 
 SCRIPT = "run_glue_robust.py"
@@ -95,8 +95,8 @@ def test_the_printed_command_is_parsed_as_what_was_given(here: Path, tmp_path: P
     (here / "args.json").write_text(json.dumps(flags))
     card = {"command": redact_command([SCRIPT, "args.json", "--bat_margin=0.25"])}
     assert reproduction(card).note.startswith("MODEL_DIR, DATA_DIR and FILES_DIR stand for folders")
-    python, script, *words = pasted(card, rows)
-    assert (python, script) == ("python", SCRIPT)
+    command, *words = pasted(card, rows)
+    assert command == "run_glue_robust"
     kept = parse_arguments(words)
     meant = parse_arguments(["args.json", "--bat_margin=0.25"])
     assert (kept.model, kept.data, kept.attack, kept.certify) == (meant.model, meant.data, meant.attack, meant.certify)
@@ -106,9 +106,18 @@ def test_the_printed_command_is_parsed_as_what_was_given(here: Path, tmp_path: P
     assert kept.training.output_dir == "out" and str(tmp_path) not in str(card)
 
 
-def test_several_processes_are_started_again(here: Path) -> None:
-    card = {"command": [SCRIPT, "--do_train"], "hardware": {"processes": 2}}
-    assert reproduction(card).command == f"torchrun --nproc_per_node=2 {SCRIPT} --do_train"
+@pytest.mark.parametrize("program", ["run_glue_robust", "run_glue_robust.py"], ids=["new", "old"])
+def test_the_printed_command_needs_no_checkout(program: str, here: Path) -> None:
+    card: dict[str, Any] = {"command": [program, "--do_train"]}
+    assert reproduction(card) == ("run_glue_robust --do_train", "")
+    card["hardware"] = {"processes": 2}
+    assert reproduction(card).command == "torchrun --nproc_per_node=2 -m run_glue_robust --do_train"
+    assert max_length_of(card) == SCRIPT_LENGTH
+    own = {"command": ["mine.py", "--do_train"]}
+    assert reproduction(own).command == "python mine.py --do_train"
+    assert (
+        reproduction({**own, "hardware": {"processes": 2}}).command == "torchrun --nproc_per_node=2 mine.py --do_train"
+    )
 
 
 def test_notes_on_commands_that_cannot_be_pasted(here: Path) -> None:

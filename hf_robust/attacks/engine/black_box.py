@@ -47,6 +47,7 @@ class BlackBox:
         forwarded: number of texts that were asked, each distinct one of a request once.
         forwards: number of calls that were answered.
         retried: number of calls that raised an exception and were tried again.
+        sharers: number of processes that share the rate.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class BlackBox:
         self.predict, self.name, self.num_classes, self.outputs = predict, name, num_classes, outputs
         self.batch_size, self.retries, self.rate = batch_size, retries, rate
         self.queries = self.forwarded = self.forwards = self.retried = 0
+        self.sharers = 1
         self._free_at = 0.0
 
     @property
@@ -180,9 +182,9 @@ class BlackBox:
         raise AssertionError("unreachable")
 
     def _wait(self, count: int) -> None:
-        """Wait until ``count`` more texts keep the rate."""
+        """Wait until ``count`` more texts keep this process's share of the rate."""
         if self.rate is None:
             return
         now = time.monotonic()
         time.sleep(max(self._free_at - now, 0))
-        self._free_at = max(now, self._free_at) + count / self.rate
+        self._free_at = max(now, self._free_at) + count * self.sharers / self.rate

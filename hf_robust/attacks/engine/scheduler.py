@@ -168,7 +168,9 @@ def _run_searches(
             trial = Trial(attack, example, planned, victim.words_read if is_cut else None)
             search = attack_example(trial, replayed.get(example.idx))
             searches.append((trial, search, next(search)))
-        answers = _answer([request for *_, request in searches], victim, attack.reading.name, kept)
+        answers = _answer(
+            [(trial.example.idx, request) for trial, _, request in searches], victim, attack.reading.name, kept
+        )
         going = []
         for (trial, search, _), answer in zip(searches, answers, strict=True):
             try:
@@ -179,8 +181,14 @@ def _run_searches(
         yield None
 
 
-def _answer(requests: Sequence[Request], victim: Classifier, scores: str, kept: KeptQueries) -> list[Any]:
-    """Answer all requests, those to the same model together; ``scores`` selects the loss of the gradients."""
+def _answer(asked: Sequence[tuple[int, Request]], victim: Classifier, scores: str, kept: KeptQueries) -> list[Any]:
+    """Answer all requests, those to the same model together.
+
+    Args:
+        asked: the ``idx`` of an example, and its request.
+        scores: selects the loss of the gradients.
+    """
+    requests = [request for _, request in asked]
     answers: list[Any] = [None] * len(requests)
     to_victim = [place for place, request in enumerate(requests) if isinstance(request, Score)]
     to_gradient = [place for place, request in enumerate(requests) if isinstance(request, Saliency)]
@@ -191,7 +199,8 @@ def _answer(requests: Sequence[Request], victim: Classifier, scores: str, kept: 
             to_others.setdefault(request.model, []).append(place)
         elif isinstance(request, MaskToken):
             answers[place] = victim.mask_token
-    _fill(answers, to_victim, [requests[place].texts for place in to_victim], _scorer(victim, kept))  # type: ignore[union-attr]
+    owners = [asked[place][0] for place in to_victim for _ in requests[place].texts]  # type: ignore[union-attr]
+    _fill(answers, to_victim, [requests[place].texts for place in to_victim], _scorer(victim, kept, owners))  # type: ignore[union-attr]
     if to_gradient:
         saliencies = victim.saliency([requests[place].text for place in to_gradient], loss=scores)  # type: ignore[union-attr]
         for place, saliency in zip(to_gradient, saliencies, strict=True):
@@ -222,11 +231,13 @@ def _fill(
         start = end
 
 
-def _scorer(victim: Classifier, kept: KeptQueries) -> Callable[[list[Any]], Sliced]:
+def _scorer(victim: Classifier, kept: KeptQueries, owners: Sequence[int]) -> Callable[[list[Any]], Sliced]:
+    """Return the function that scores texts; ``owners`` are the ``idx`` of their examples."""
+
     def ask(texts: list[Any]) -> Sliced:
         begun = time.perf_counter()
         scores = victim.score(texts)
-        kept.add(texts, scores.probabilities)
+        kept.add(owners, texts, scores.probabilities)
         each = (time.perf_counter() - begun) / len(texts)
         return lambda start, end: Scores(
             scores.probabilities[start:end].copy(),

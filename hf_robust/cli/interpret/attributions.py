@@ -26,7 +26,7 @@ from hf_robust.interpret import (
 )
 from hf_robust.interpret.consistency import TOP_K
 from hf_robust.reports import ColouredText, draw_interpretation, draw_words, interpretation_table
-from hf_robust.runs import claim_folder, portable_path, read_records, redact, versions, write_json
+from hf_robust.runs import Ranks, claim_folder, portable_path, read_records, redact, versions, write_json
 from hf_robust.wiring.checkpoint_attack import load_classifier
 from hf_robust.wiring.restored import restore_inference, text_length
 from hf_robust.wiring.static_attacks import relabelled
@@ -54,6 +54,8 @@ class InterpretOptions:
     max_seq_length: int | None = None
     class_names: list[str] | None = None
     device: str | None = None
+    ranks: Ranks = Ranks()
+    """The processes that share the pairs."""
 
     @classmethod
     def from_flags(cls, flags: dict[str, Any]) -> InterpretOptions:
@@ -72,12 +74,9 @@ def measure_consistency(options: InterpretOptions) -> str:
     pairs, counts = explainer.pairs()
     results = {}
     for name in options.attribution:
-        explain = explainer.method(name)
-        start = time.perf_counter()
-        attributions = [explain(pair) for pair in tqdm(pairs, desc=name, unit="pair")]
-        seconds = (time.perf_counter() - start) / len(pairs)
+        attributions, seconds = explainer.explained(pairs, name)
         measured = consistency(attributions, absolute=options.ranking == "absolute")
-        results[name] = _as_json(measured) | {"seconds_per_pair": seconds}
+        results[name] = _as_json(measured) | {"seconds_per_pair": seconds / len(pairs)}
     card = {
         "model": options.model,
         "pairs": [portable_path(str(path)) for path in options.pairs],
@@ -92,6 +91,8 @@ def measure_consistency(options: InterpretOptions) -> str:
         "attributions": results,
     }
     card |= explainer.restored.card
+    if not options.ranks.is_first:
+        return ""
     folder = claim_folder("interpret-consistency", options.output_dir)
     write_json(folder / INTERPRETATION_FILE, redact(card))
     files = ", ".join(path.stem for path in options.pairs)
@@ -107,8 +108,10 @@ def draw_pairs(options: InterpretOptions) -> str:
     """
     explainer = _Explainer(options)
     pairs, counts = explainer.pairs()
-    explain = explainer.method(options.attribution[0])
-    groups = [explainer.coloured(pair, explain(pair)) for pair in pairs]
+    attributions, _ = explainer.explained(pairs, options.attribution[0])
+    if not options.ranks.is_first:
+        return ""
+    groups = [explainer.coloured(pair, both) for pair, both in zip(pairs, attributions, strict=True)]
     heading = f"{Path(options.model).name}: attributions by {options.attribution[0]}"
     note = (
         "Blue words support the class predicted for the original, orange words oppose it. The darkest word of a text "
@@ -172,6 +175,21 @@ class _Explainer:
     def _inference_options(self) -> dict[str, Any]:
         return {"max_length": self.max_length, "predict": self.restored.inference}
 
+    def explained(self, pairs: Sequence[Pair], name: str) -> tuple[list[tuple[Attribution, Attribution]], float]:
+        """Explain pairs by the attribution method ``name``; return the explanations, and the seconds of all ranks."""
+        ranks, explain = self.options.ranks, self.method(name)
+        bar = tqdm(total=len(pairs) // ranks.number, desc=name, unit="pair", disable=not ranks.is_first)
+
+        def timed(pair: Pair) -> tuple[tuple[Attribution, Attribution], float]:
+            start = time.perf_counter()
+            both = explain(pair)
+            bar.update()
+            return both, time.perf_counter() - start
+
+        with bar:
+            results = ranks.map(timed, pairs, lambda pair: sum(len(text.split()) for text in pair.original))
+        return [both for both, _ in results], sum(seconds for _, seconds in results)
+
     def method(self, name: str) -> Callable[[Pair], tuple[Attribution, Attribution]]:
         """Return the function that explains both texts of a pair by the attribution method ``name``."""
         options = self.options
@@ -183,7 +201,8 @@ class _Explainer:
 
         def both(pair: Pair) -> tuple[Attribution, Attribution]:
             texts = [pair.original, pair.perturbed]
-            first, second = explain(self.model, self.tokenizer, texts, **self._inference_options(), **flags)
+            words = {"rule": pair.rule}
+            first, second = explain(self.model, self.tokenizer, texts, **self._inference_options(), **flags, **words)
             return first, second
 
         return both
@@ -196,7 +215,7 @@ class _Explainer:
             ColouredText(
                 f"example {pair.idx}, {role}: predicted {self.names[int(attribution.outputs.argmax())]}, "
                 f"colours for {self.names[target]}",
-                tuple(_pieces(Text(columns), attribution.values[target].tolist())),
+                tuple(_pieces(Text(columns, pair.rule), attribution.values[target].tolist())),
             )
             for role, columns, attribution in texts
         ]

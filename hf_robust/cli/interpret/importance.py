@@ -28,7 +28,7 @@ from hf_robust.models.files import loading
 from hf_robust.reports import draw_importance
 from hf_robust.runs import claim_folder, finite, read_records, write_json
 from hf_robust.views import View, read_views
-from hf_robust.words import Text
+from hf_robust.words import ENGLISH, Text, WordRule, words_of
 
 IMPORTANCE_FILE = "importance.json"
 FREQUENCIES = ("frequency in the texts", "replacements in attacks")
@@ -47,6 +47,7 @@ def describe_importance(
     tokenizer: str | None = None,
     lexicon: str | None = None,
     seed: int = 0,
+    language: str = ENGLISH,
 ) -> tuple[dict[str, dict[str, Any]], Path]:
     """Write ``importance.json`` and ``word_importance.png`` and ``.svg``; return the statistics and the folder.
 
@@ -55,16 +56,17 @@ def describe_importance(
     Args:
         attack_results: records of attacks, or views that a training on ``texts`` made.
         tokenizer: the model to whose tokens ``importances`` belong; None for the tokenizer in their folder, if any.
+        language: of the texts; it decides what a word is, and which WordNet ``lexicon`` names.
 
     Raises:
         ValueError: a file is missing, malformed or empty, or belongs to other texts or another tokenizer.
     """
-    by_token = read_importances(importances)
+    by_token, rule = read_importances(importances), words_of(language)
     rows = _texts(texts, text_column_names)
     changes = [change for path in attack_results for change in _changes(path, rows, texts)]
-    words = [word for columns in (*rows, *(new for _, new in changes)) for word in Text(tuple(columns)).tokens]
-    phi = _by_word(by_token, importances, tokenizer, words)
-    counts = (word_frequency(rows, phi.cased), substitution_frequency(changes, phi.cased))
+    words = [word for columns in (*rows, *(new for _, new in changes)) for word in Text(tuple(columns), rule).tokens]
+    phi = _by_word(by_token, importances, tokenizer, words, rule)
+    counts = (word_frequency(rows, phi.cased, rule), substitution_frequency(changes, phi.cased, rule))
     statistics: dict[str, dict[str, Any]] = {}
     panels = {}
     for name, counted in zip(FREQUENCIES, counts, strict=True):
@@ -72,7 +74,7 @@ def describe_importance(
         statistics[name] = {"pearson_r": correlation.r, "words": correlation.words}
         panels[name] = (_points(phi.values, counted), correlation.r)
     if lexicon is not None:
-        spread = synonym_spread(phi.values, load_lexicon(lexicon), seed=seed)
+        spread = synonym_spread(phi.values, load_lexicon(lexicon, language=language), seed=seed)
         statistics["spread within synonyms"] = dataclasses.asdict(spread)
     folder = claim_folder("interpret-importance", output_dir)
     draw_importance(panels, folder)
@@ -85,14 +87,14 @@ def _points(importances: Mapping[str, float], counts: Mapping[str, int]) -> list
 
 
 def _by_word(
-    by_token: Mapping[str, float], path: Path, tokenizer: str | None, words: Sequence[str]
+    by_token: Mapping[str, float], path: Path, tokenizer: str | None, words: Sequence[str], rule: WordRule
 ) -> WordImportances:
     in_folder = any((path.parent / name).is_file() for name in TOKENIZER_FILES)
     source = tokenizer or (str(path.parent) if in_folder else None)
     try:
         if source is None:
             return importances_as_written(by_token)
-        return importances_by_word(by_token, _load_tokenizer(source), words)
+        return importances_by_word(by_token, _load_tokenizer(source), words, rule)
     except ValueError as error:
         raise ValueError(f"--importances {path}: {error}") from error
 

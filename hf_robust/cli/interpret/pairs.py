@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.cli.command import Command
-from hf_robust.cli.flags import DATA_SOURCES, add_class_names, add_column_flags, add_device, add_text_length
+from hf_robust.cli.flags import (
+    DATA_SOURCES,
+    add_class_names,
+    add_column_flags,
+    add_device,
+    add_language,
+    add_text_length,
+)
 from hf_robust.cli.interpret.errors import add_errors_flags, errors
 from hf_robust.cli.output import add_output_flag, model_names, write_result
 from hf_robust.metrics import records_keep_prediction
@@ -131,6 +138,7 @@ def add_space_flags(parser: argparse.ArgumentParser) -> None:
         metavar="LEXICON",
         help="Table of antonyms for obstinate views of --data. Default: --lexicon.",
     )
+    add_language(drawn)
     drawn.add_argument(
         "--skip_labels", nargs="+", metavar="LABEL",
         help="Labels whose texts are left out; the word none for no label. Default: neutral and similar labels.",

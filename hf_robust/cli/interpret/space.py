@@ -16,6 +16,7 @@ from hf_robust.runs import read_pairs
 from hf_robust.views import DrawnViews, OneAntonym, RandomSynonyms, draw_views
 from hf_robust.wiring.checkpoint_attack import AttackOptions, data_arguments, load_classifier
 from hf_robust.wiring.restored import text_length
+from hf_robust.words import ENGLISH, words_of
 
 
 def chosen_views(options: argparse.Namespace) -> DrawnViews:
@@ -28,6 +29,11 @@ def chosen_views(options: argparse.Namespace) -> DrawnViews:
         raise ValueError("views are drawn from --data or read from --fickle: give one of the two flags.")
     if options.obstinate is not None and options.fickle is None:
         raise ValueError("--obstinate needs --fickle: with --data, obstinate views are drawn by --antonym_lexicon.")
+    if options.data is None and options.language != ENGLISH:
+        raise ValueError(
+            f"--language {options.language} decides which words of --data are replaced, and the views of --fickle are "
+            "finished texts: leave it out."
+        )
     if options.num_texts < 2:
         raise ValueError(f"--num_texts must be at least 2, got {options.num_texts}.")
     return _views_of_files(options) if options.data is None else _views_of_data(options)
@@ -41,14 +47,18 @@ def _views_of_data(options: argparse.Namespace) -> DrawnViews:
     columns = {
         name: getattr(options, name) for name in ("split", "label_column_name", "text_column_names", "class_names")
     }
-    antonyms = AttackArguments(lexicon=options.lexicon, antonym_lexicon=options.antonym_lexicon).antonym_source()
-    fickle, opposites = RandomSynonyms(load_lexicon(options.lexicon)), load_lexicon(antonyms, "antonym")
+    antonyms = AttackArguments(
+        lexicon=options.lexicon, antonym_lexicon=options.antonym_lexicon, language=options.language
+    ).antonym_source()
+    fickle = RandomSynonyms(load_lexicon(options.lexicon, language=options.language))
+    opposites = load_lexicon(antonyms, "antonym", options.language)
     model, tokenizer = load_classifier(options.model[0], "cpu")
     length = text_length(options.max_seq_length, options.model[0], tokenizer, model.config)
     arguments = data_arguments(AttackOptions(model="", output_dir=Path(), **columns), options.data, length)
     corpus = load_corpus(arguments)
     labels = find_labels(corpus, arguments, model.config, training=False, classes=True)
-    dataset = Splits(corpus, labels, tokenizer, arguments, model.config).labelled("validation")
+    rule = words_of(options.language)
+    dataset = Splits(corpus, labels, tokenizer, arguments, model.config, rule).labelled("validation")
     skipped = resolve_skip_labels(options.skip_labels, labels.names)
     obstinate = OneAntonym(opposites, skipped)
     rows = list(range(len(dataset)))

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from hf_robust.cli.command import Command
-from hf_robust.cli.flags import add_class_names, add_device, add_text_length
+from hf_robust.cli.flags import add_class_names, add_device, add_language, add_text_length
 from hf_robust.cli.interpret.pairs import TASKS as PAIR_TASKS
 
 
@@ -113,6 +113,7 @@ def add_importance_flags(parser: argparse.ArgumentParser) -> None:
         help="Table of synonyms in which to measure how much importances vary. Default: this is not measured.",
     )
     parser.add_argument("--seed", type=int, default=0, help="Seed for the choice of words from --lexicon. Default: 0.")
+    add_language(parser)
     _add_output_flag(parser)
 
 
@@ -129,6 +130,7 @@ def importance(options: argparse.Namespace) -> str:
         tokenizer=options.tokenizer,
         lexicon=options.lexicon,
         seed=options.seed,
+        language=options.language,
     )
     lines = [f"{name}: {_row(values)}" for name, values in statistics.items()]
     return "\n".join([*lines, f"Results are in {folder}."])

@@ -23,7 +23,7 @@ SOURCES = ("task_name", "validation_file", "dataset_name", "data")
 CARRIED = (
     "max_seq_length", "label_column_name", "text_column_names", "class_names", "frozen_columns", "split",
     "skip_labels", "attack_ranking", "attack_time_limit", "attack_early_exit", "attack_fixed", "attack_scores",
-    "sememes", "name_lists", "antonym_success", "negation_count", "protect", "attack_max_changed",
+    "sememes", "name_lists", "antonym_success", "negation_count", "protect", "attack_max_changed", "language",
 )  # fmt: skip
 """Flags of the run that change its attacks and that attack descriptions do not hold."""
 _SAMPLE = re.compile(r"(-?\d+) rows, seed (\d+)")
