@@ -9,7 +9,7 @@ from typing import Any
 from hf_robust.cli.main import main
 
 SCRIPT = """
-import json, sys, time
+import json, os, sys, time
 from pathlib import Path
 
 args = json.loads(Path(sys.argv[1]).read_text())
@@ -17,7 +17,8 @@ here, out = Path(__file__).parent, Path(args["output_dir"])
 control = json.loads((here / "control.json").read_text())
 seed, rate = args.get("seed", 42), args.get("learning_rate", 5e-5)
 with (here / "started.txt").open("a") as file:
-    file.write(json.dumps([out.name, args.get("resume_from_checkpoint")]) + "\\n")
+    row = [str(out), args.get("resume_from_checkpoint"), os.environ.get("CUDA_VISIBLE_DEVICES"), os.getpid()]
+    file.write(json.dumps(row) + "\\n")
 
 
 def write(name, value):
@@ -35,8 +36,10 @@ if seed in control.get("hang", []):
     for name in ("checkpoint-5/trainer_state.json", "checkpoint-5/optimizer.pt"):
         write(name, {})
     (out / "all_results.json").write_text('{"train_loss": 0.')
-    write("../../hanging", {})
-    time.sleep(60)
+    (here / "hanging").touch()
+    end = time.monotonic() + 60
+    while not (here / "go").exists() and time.monotonic() < end:
+        time.sleep(0.02)
 end = time.monotonic() + 30
 while len((here / "started.txt").read_text().splitlines()) < control.get("together", 0) and time.monotonic() < end:
     time.sleep(0.02)
@@ -59,27 +62,50 @@ class Stage:
     """A folder with the stand-in, a sweep file and the sweep's output."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.output, self.file = folder, folder / "out", folder / "sweep.json"
+        self.folder, self.file = folder, folder / "sweep.json"
+        self.output: Any = folder / "out"
+        self.flags: list[str] = []
         self.script = folder / "script.py"
         self.script.write_text(SCRIPT)
         self.control()
 
     def control(self, **how: Any) -> None:
-        """How the next runs behave: seeds that ``fail`` or ``hang``, how many are ``together``, their ``exit``."""
+        """How the next runs behave: seeds that ``fail`` or ``hang`` until ``go``, how many are ``together``."""
         (self.folder / "control.json").write_text(json.dumps(how))
 
-    def sweep(self, *flags: str, **given: Any) -> int:
-        """Write the file where one is given, and run the command."""
+    def command(self, *flags: str, **given: Any) -> list[str]:
+        """Write the file where one is given, and return the arguments of the command."""
         if given:
             self.file.write_text(json.dumps({"args": ARGS, **given}))
-        script = ["--script", str(self.script)]
-        return main(["sweep", str(self.file), "--output_dir", str(self.output), *script, *flags])
+        return [str(self.file), "--output_dir", str(self.output), "--script", str(self.script), *self.flags, *flags]
+
+    def sweep(self, *flags: str, **given: Any) -> int:
+        """Run the command."""
+        return main(["sweep", *self.command(*flags, **given)])
+
+    def go(self) -> None:
+        """Let hanging runs end."""
+        (self.folder / "go").touch()
 
     def started(self) -> list[tuple[str, str | None]]:
         """Every run that was begun: the name without the hash, and the checkpoint that it went on from."""
+        return [(Path(folder).name.rpartition("-")[0], checkpoint) for folder, checkpoint, *_ in self._rows()]
+
+    def folders(self) -> list[tuple[str, str]]:
+        """The name and the folder of every run that was begun."""
+        return [(Path(folder).name.rpartition("-")[0], folder) for folder, *_ in self._rows()]
+
+    def gpus(self) -> list[str | None]:
+        """``CUDA_VISIBLE_DEVICES`` of every run that was begun."""
+        return [gpus for _, _, gpus, _ in self._rows()]
+
+    def processes(self) -> list[int]:
+        """The process of every run that was begun."""
+        return [process for *_, process in self._rows()]
+
+    def _rows(self) -> list[list[Any]]:
         file = self.folder / "started.txt"
-        rows = [json.loads(row) for row in file.read_text().splitlines()] if file.exists() else []
-        return [(name.rpartition("-")[0], checkpoint) for name, checkpoint in rows]
+        return [json.loads(row) for row in file.read_text().splitlines()] if file.exists() else []
 
     def names(self) -> list[str]:
         return [name for name, _ in self.started()]

@@ -16,7 +16,8 @@ from sweep_parts import ARGS, Stage
 
 from hf_robust.cli.main import main
 from hf_robust.runs import read_history
-from hf_robust.sweep.runs import LOCK, find_script, locked, newest_checkpoint
+from hf_robust.sweep.output import opened_output
+from hf_robust.sweep.runs import find_script, newest_checkpoint
 
 ROOT = Path(__file__).parents[1]
 
@@ -138,11 +139,15 @@ def test_a_script_that_leaves_nothing_has_failed(stage: Stage, capsys: pytest.Ca
     assert "No run is finished yet." in (stage.output / "sweep.md").read_text()
 
 
+def wait_for(there: Path) -> None:
+    end = time.monotonic() + 60
+    while not there.exists() and time.monotonic() < end:
+        time.sleep(0.02)
+
+
 def interrupt_when(there: Path, number: signal.Signals) -> threading.Thread:
     def wait() -> None:
-        end = time.monotonic() + 60
-        while not there.exists() and time.monotonic() < end:
-            time.sleep(0.02)
+        wait_for(there)
         os.kill(os.getpid(), number)
 
     thread = threading.Thread(target=wait)
@@ -158,7 +163,7 @@ def test_an_interrupted_sweep_goes_on_within_the_run(
     # A shell starts what it runs in the background with SIGINT ignored, and Python then leaves it so.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        thread = interrupt_when(stage.output / "hanging", number)
+        thread = interrupt_when(stage.folder / "hanging", number)
         assert stage.sweep(grid={"seed": [1, 2, 3]}) == 2
         thread.join()
     finally:
@@ -191,20 +196,23 @@ def test_the_newest_whole_checkpoint_is_gone_on_from(tmp_path: Path) -> None:
 
 
 def test_a_second_sweep_in_the_folder_is_refused(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
-    with locked(stage.output):
+    with opened_output(str(stage.output)):
         assert stage.sweep(grid={"seed": [1]}) == 2
-    assert "is in use by another sweep, or by runs of a sweep that was killed: wait" in capsys.readouterr().err
+    assert "is in use by another sweep: wait" in capsys.readouterr().err
     assert stage.names() == [] and stage.sweep() == 0
 
 
-def test_runs_that_a_killed_sweep_left_behind_keep_the_folder(tmp_path: Path) -> None:
-    with locked(tmp_path) as lock:
-        left = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=(lock,))
-    with pytest.raises(ValueError, match="in use"), locked(tmp_path):
-        pass
-    left.communicate(b"\n")
-    with locked(tmp_path):
-        assert (tmp_path / LOCK).exists()
+def test_a_run_that_a_killed_sweep_left_behind_is_waited_for_and_not_run_twice(stage: Stage) -> None:
+    stage.control(hang=[2])
+    command = [sys.executable, "-m", "hf_robust.cli.main", "sweep", *stage.command(grid={"seed": [2]})]
+    killed = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    wait_for(stage.folder / "hanging")
+    killed.kill()
+    killed.wait()
+    threading.Timer(1.0, stage.go).start()
+    assert stage.sweep(grid={"seed": [1, 2]}) == 0
+    assert sorted(stage.names()) == ["seed1", "seed2"]
+    assert list(stage.result()["runs"].values()) == ["finished", "finished"]
 
 
 @pytest.mark.parametrize("left", ["robustness_history.jsonl", "all_results.json", "run_card.json"])

@@ -61,7 +61,7 @@ def test_an_interrupted_trial_is_gone_on_with(tmp_path: Path) -> None:
     assert whole.sweep(**SEARCH) == 0
     third = json.loads((whole.output / "runs" / list(whole.result()["runs"])[2] / "_arguments.json").read_text())
     killed.control(hang=[third["seed"]])
-    thread = interrupt_when(killed.output / "hanging", signal.SIGTERM)
+    thread = interrupt_when(killed.folder / "hanging", signal.SIGTERM)
     assert killed.sweep(**SEARCH) == 2
     thread.join()
     begun = killed.names()

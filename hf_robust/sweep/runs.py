@@ -1,86 +1,18 @@
-"""Run the script for each point, in a process and a folder of its own; several at a time, resumable."""
+"""The folders of a sweep's runs: their names, and whether a run is finished."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import hf_robust
 from hf_robust.reports import load_evaluated
-from hf_robust.runs import METRICS_FILE, Flags, read_json, write_json
-from hf_robust.sweep.checks import fill
+from hf_robust.runs import METRICS_FILE, TRAINER_STATE_FILE, read_json
 from hf_robust.sweep.file import Point
 
 SCRIPT = "run_glue_robust.py"
 RUNS, ARGUMENTS, LOG, FAILED, LOCK = "runs", "_arguments.json", "_log.txt", "_failed.json", "_lock"
 TAIL_LINES = 8
 """Number of lines of a failed run's log that are printed."""
-POLL_SECONDS = 0.1
-TERMINATION_SECONDS = 10.0
-"""Time that a process has to end before it is killed."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """A run to do: its folder and its arguments."""
-
-    folder: Path
-    flags: Flags
-
-
-class JobSource(Protocol):
-    """A source of jobs: the points of a grid, or the trials of a search."""
-
-    def next(self) -> Job | None:
-        """Return the next run to do; None if there is none to start now."""
-
-    def done(self, job: Job) -> None:
-        """Record that the run of a job has finished."""
-
-    def points(self) -> Sequence[Point]:
-        """Return the points of the sweep so far, each once."""
-
-    def finished(self) -> Sequence[Path]:
-        """Return the folders of the runs that were finished before."""
-
-    def describe(self) -> str:
-        """Return a line that says how many runs are to do."""
-
-
-class GridJobs:
-    """Jobs for the points of a grid that are not finished."""
-
-    def __init__(self, points: Sequence[Point], output: Path, data: Path | None) -> None:
-        self._points, self.output, self.data = points, output, data
-        self._finished = [point for point in points if is_finished(folder_of(output, point))]
-        self._waiting = [point for point in points if point not in self._finished]
-
-    def next(self) -> Job | None:
-        if not self._waiting:
-            return None
-        point = self._waiting.pop(0)
-        return Job(folder_of(self.output, point), fill(point.flags, self.data))
-
-    def done(self, job: Job) -> None:
-        """Do nothing: the points of a grid do not depend on each other."""
-
-    def points(self) -> Sequence[Point]:
-        return self._points
-
-    def finished(self) -> Sequence[Path]:
-        return [folder_of(self.output, point) for point in self._finished]
-
-    def describe(self) -> str:
-        return f"{len(self._waiting)} of {len(self._points)} runs to do"
 
 
 def find_script(path: Path | None) -> Path:
@@ -124,140 +56,25 @@ def is_finished(folder: Path) -> bool:
 
 def newest_checkpoint(folder: Path) -> Path | None:
     """Return the newest complete checkpoint, with trainer state and optimizer; None if there is none."""
-    checkpoints = {
-        int(path.name.rpartition("-")[2]): path
-        for path in folder.glob("checkpoint-*")
-        if path.name.rpartition("-")[2].isdigit()
-        and (path / "trainer_state.json").is_file()
-        and any(path.glob("optimizer*"))
-    }
-    return checkpoints[max(checkpoints)] if checkpoints else None
+    numbered = {path: path.name.rpartition("-")[2] for path in folder.glob("checkpoint-*")}
+    checkpoints = sorted((int(number), path) for path, number in numbered.items() if number.isdigit())
+    return next((path for _, path in reversed(checkpoints) if _is_complete(path)), None)
 
 
-def start(job: Job, script: Path, lock: int | None) -> subprocess.Popen[bytes]:
-    """Start the process of a job, with its output in the log file."""
-    job.folder.mkdir(parents=True, exist_ok=True)
-    for name in (METRICS_FILE, FAILED):  # left by an earlier attempt; the script would add to the metrics
-        (job.folder / name).unlink(missing_ok=True)
-    arguments = {**job.flags, "output_dir": str(job.folder)}
-    checkpoint = newest_checkpoint(job.folder)
-    if checkpoint is not None:
-        arguments["resume_from_checkpoint"] = str(checkpoint)
-    file = job.folder / ARGUMENTS
-    write_json(file, arguments)
-    with (job.folder / LOG).open("ab") as log:
-        return subprocess.Popen(
-            [sys.executable, str(script), str(file)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "TOKENIZERS_PARALLELISM": os.environ.get("TOKENIZERS_PARALLELISM", "false")},
-            pass_fds=() if lock is None else (lock,),
-        )
-
-
-def run_jobs(
-    source: JobSource,
-    jobs: int,
-    script: Path,
-    result: Callable[[Path], str],
-    print_line: Callable[[str], None],
-    lock: int | None = None,
-) -> list[Path]:
-    """Do the runs of a source, ``jobs`` at a time, and return the folders of those that failed.
-
-    An interruption also ends the runs. They do not count as failed, and continue with the next call.
-
-    Args:
-        result: returns the results of a finished run in one line.
-        print_line: prints a line, one for each run that ends.
-        lock: a file descriptor that every run keeps open.
-    """
-    live: dict[subprocess.Popen[bytes], tuple[Job, float]] = {}
-    failed: list[Path] = []
+def _is_complete(checkpoint: Path) -> bool:
+    state = checkpoint / TRAINER_STATE_FILE
+    if not state.is_file() or not any(checkpoint.glob("optimizer*")):
+        return False
     try:
-        while True:
-            while len(live) < jobs and (job := source.next()) is not None:
-                live[start(job, script, lock)] = (job, time.monotonic())
-            if not live:
-                return failed
-            process = _first_ended(list(live))
-            job, began = live.pop(process)
-            seconds = f"{time.monotonic() - began:.0f} s"
-            if process.returncode == 0 and is_finished(job.folder):
-                print_line(f"{job.folder.name}: {result(job.folder)} ({seconds})")
-                source.done(job)
-                continue
-            if process.returncode:  # also if all was measured: a later step, such as an upload, has failed
-                write_json(job.folder / FAILED, {"exit": process.returncode})
-            failed.append(job.folder)
-            reason = f"exit code {process.returncode}" if process.returncode else "it left no results"
-            tail = log_tail(job.folder)
-            print_line(
-                f"{job.folder.name}: failed ({reason}, {seconds}); the last lines of {job.folder / LOG}:\n{tail}"
-            )
-    finally:
-        stop(list(live))
-
-
-def _first_ended(live: Sequence[subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
-    while True:
-        for process in live:
-            if process.poll() is not None:
-                return process
-        time.sleep(POLL_SECONDS)
-
-
-def stop(live: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Terminate processes, and kill those that do not end."""
-    for process in live:
-        process.terminate()
-    for process in live:
-        try:
-            process.wait(TERMINATION_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        read_json(state)  # is written last
+    except ValueError:
+        return False
+    return True
 
 
 def log_tail(folder: Path) -> str:
     """Return the last lines of a run's log, indented; of a progress bar only its last state."""
-    text = (folder / LOG).read_text(encoding="utf-8", errors="replace")
+    file = folder / LOG
+    text = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else ""
     lines = [line.rpartition("\r")[2] for line in text.split("\n") if line.strip()]
     return "\n".join(f"    {line}" for line in lines[-TAIL_LINES:])
-
-
-@contextmanager
-def locked(output: Path) -> Iterator[int]:
-    """Lock the folder against a second sweep, and yield the file descriptor of the lock for the runs.
-
-    The lock ends with the last process that holds it. So runs that a killed sweep left behind keep it.
-
-    Raises:
-        ValueError: another process holds the lock.
-    """
-    output.mkdir(parents=True, exist_ok=True)
-    with (output / LOCK).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ValueError(
-                f"{output} is in use by another sweep, or by runs of a sweep that was killed: wait until they end, "
-                f"or give "
-                "another --output_dir."
-            ) from None
-        yield file.fileno()
-
-
-@contextmanager
-def interrupted_by_sigterm() -> Iterator[None]:
-    """Treat SIGTERM as an interruption of the sweep, like Ctrl-C."""
-
-    def interrupt(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -18,7 +18,8 @@ import numpy as np
 
 from hf_robust.sweep.checks import check_point, fill
 from hf_robust.sweep.file import Dimension, Point, Search
-from hf_robust.sweep.runs import Job, folder_of, is_finished
+from hf_robust.sweep.jobs import Job
+from hf_robust.sweep.runs import folder_of, is_finished
 
 if TYPE_CHECKING:
     import optuna
