@@ -45,7 +45,7 @@ def attack_on_ranks(
     """
     if check_candidates:
         # Checks all examples, so that every rank gets the same answer.
-        require_candidates(attack, plans, examples, victim.words_read)
+        require_candidates(attack, plans, examples, victim)
     key = attack_key(attack, weights, examples, victim.max_length, prediction_of(victim), replayed)
     journal = share_path(journals, key, rank, ranks)
     mine = attack_dataset(
