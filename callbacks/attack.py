@@ -130,7 +130,7 @@ class AttackCallback(Measurement):
     def coverage(self) -> dict[str, Coverage | None]:
         """Coverage of each attack's examples by its table; None for an attack without a table."""
         return {
-            name: table_coverage(attack, self.plans, examples_of(attack, self.examples), self._victim().words_read)
+            name: table_coverage(attack, self.plans, examples_of(attack, self.examples), self._victim())
             for name, attack in self.attacks.items()
         }
 

@@ -136,8 +136,8 @@ class GenerateViews(TrainerCallback):
             victim = self._victim_of(self.trainer.model, self.sources[name])
             check_attack(attack, victim, self._plans, examples)
             for number in range(1, self.sources[name].refresh.rounds or 1):
-                require_candidates(attack, self._plans, self._examples(number), victim.words_read)
-            coverage = table_coverage(attack, self._plans, examples, victim.words_read, COVERAGE_TEXTS)
+                require_candidates(attack, self._plans, self._examples(number), victim)
+            coverage = table_coverage(attack, self._plans, examples, victim, COVERAGE_TEXTS)
             if coverage is not None:
                 self._coverage[name] = {"coverage": coverage.describe()}
             if self.trainer.is_world_process_zero():

@@ -91,7 +91,7 @@ class AttackedViews:
         attempts, wanted = 0, len(order) if self.wanted is None else self.wanted
         if wanted:
             # Check all examples, because a small chunk may have no candidate.
-            require_candidates(self.attack, context.plans, examples, victim.words_read)
+            require_candidates(self.attack, context.plans, examples, victim)
         while attempts < len(order) and len(records) < wanted:
             size = len(order) if self.wanted is None else max(wanted - len(records), MIN_CHUNK)
             chunk = order[attempts : attempts + size]

@@ -228,7 +228,7 @@ def _coverage(
     """Return the coverage of an attack's lexicon; refuse an attack that cannot run or cannot change any text."""
     examples = examples_of(attack, examples)
     check_attack(attack, victim, plans, examples)
-    coverage = table_coverage(attack, plans, examples, victim.words_read)
+    coverage = table_coverage(attack, plans, examples, victim)
     log_coverage(attack, coverage, examples)
     return coverage
 

@@ -95,6 +95,9 @@ class ToyVictim:
     def words_read(self, text: Text) -> None:
         """It reads all words."""
 
+    def readable(self, columns: tuple[str, ...]) -> tuple[str, ...]:
+        return columns
+
     def score(self, texts: Sequence[tuple[str, ...]]) -> Scores:
         self.queries += len(texts)
         self.asked += texts

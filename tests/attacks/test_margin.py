@@ -49,19 +49,19 @@ def test_confidences_and_scores_by_hand() -> None:
     assert found.confidence.tolist() == [1, 0.5, 0, -0.25] and found.confidence.dtype == np.float64
     assert found.is_predicted.tolist() == [True, True, True, False]  # a tie goes to the lowest class
     assert found.share[:3].tolist() == [1 / 2, 0.5 / 1.5, 0]
-    clean, texts = Text(("a b c d",)), [Text((one,)) for one in ("a b c d", "a b", "a", "b")]
-    assert Misclassify().scores(found, texts, clean).tolist() == [0, 0.5, 1, 1.25]
+    sizes = [Shorten().size(Text((one,))) for one in ("a b c d", "a b", "a", "b")]
+    assert Misclassify().scores(found, sizes, 4).tolist() == [0, 0.5, 1, 1.25]
     assert Misclassify().reached(found).tolist() == [False, False, False, True]
-    kept = Remain().scores(found, texts, clean)
+    kept = Remain().scores(found, sizes, 4)
     assert kept[:2].tolist() == [1, 0.5] and 0 < kept[2] < 1e-300 and kept[3] == 0
     expected = [1 / 8, 2 / 4 + 1 / 3 / 4, 3 / 4, 0]
-    assert Shorten().scores(found, texts, clean).tolist() == pytest.approx(expected)
+    assert Shorten().scores(found, sizes, 4).tolist() == pytest.approx(expected)
 
 
 def test_probabilities_are_read_as_before() -> None:
     found = label_predictions(PROBABILITY, answer([0, 0], [20, 0]), 0)
     assert found.confidence.dtype == np.float32 and found.confidence.tolist() == [0.5, 1.0]
-    assert found.share is found.confidence and Misclassify().scores(found, [], Text(("",))).tolist() == [0.5, 0.0]
+    assert found.share is found.confidence and Misclassify().scores(found, [], 0).tolist() == [0.5, 0.0]
 
 
 def test_a_margin_goes_on_where_the_probability_is_flat() -> None:

@@ -90,6 +90,10 @@ class BlackBox:
     def words_read(self, text: Text) -> None:
         """None: the function gets all words."""
 
+    def readable(self, columns: Columns) -> Columns:
+        """The columns: the function gets whole texts."""
+        return columns
+
     @contextmanager
     def measuring(self, seed: int = 0) -> Iterator[None]:
         """Context with seeded random states, which are restored."""

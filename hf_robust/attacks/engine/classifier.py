@@ -39,6 +39,10 @@ class Classifier(Protocol):
         """Numbers of the words that the classifier reads; None for all words."""
         ...
 
+    def readable(self, columns: Columns) -> Columns:
+        """The start of each column that holds everything the classifier reads, however the words behind it change."""
+        ...
+
     def measuring(self, seed: int = 0) -> AbstractContextManager[None]:
         """Context in which the classifier predicts as in an evaluation, with seeded random states."""
         ...

@@ -8,12 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 from hf_robust.attacks.attack import Attack, AttackOrForeign, Example
-from hf_robust.attacks.engine.draft import Draft, Reader
+from hf_robust.attacks.engine.classifier import Classifier
+from hf_robust.attacks.engine.draft import Draft
+from hf_robust.attacks.engine.excerpt import excerpt_of
 from hf_robust.attacks.engine.plans import Plan, Plans
 from hf_robust.attacks.parts.candidates import AnyOf
 from hf_robust.lexicons import Lexicon, unknown_words
 from hf_robust.metrics import Coverage, sampled_rows
-from hf_robust.words import TEXTATTACK_WORDS, UNICODE_WORDS
+from hf_robust.words import TEXTATTACK_WORDS, UNICODE_WORDS, Text
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +24,7 @@ def table_coverage(
     attack: AttackOrForeign,
     plans: Plans,
     examples: Sequence[Example],
-    reader: Reader | None,
+    classifier: Classifier | None,
     max_examples: int | None = None,
 ) -> Coverage | None:
     """Count the open words with a substitute in the attack's table, and the texts that have such a word.
@@ -30,7 +32,7 @@ def table_coverage(
     The attack's constraints on single words apply. Returns None if the attack has no table or brings its own texts.
 
     Args:
-        reader: returns the words that the model reads (``Victim.words_read``); None if it reads all.
+        classifier: the classifier under attack, which knows what it reads of a text; None if it reads all.
         max_examples: number of examples to count, evenly spaced; None for all. Planning one takes milliseconds.
     """
     if not isinstance(attack, Attack) or attack.own_examples is not None or attack.candidates.lookup is None:
@@ -39,8 +41,9 @@ def table_coverage(
     chosen = _attackable(attack, examples)
     if max_examples is not None:
         chosen = [chosen[row] for row in sampled_rows(len(chosen), max_examples)]
-    planned = map(plans.planner(table_attack), chosen)
-    words = ((plan.swaps.keys(), _open_words(table_attack, plan, reader)) for plan in planned)
+    planner = plans.planner(table_attack)
+    planned = (planner(excerpt_of(table_attack, example, classifier).example) for example in chosen)
+    words = ((plan.swaps.keys(), _open_words(table_attack, plan, classifier)) for plan in planned)
     return Coverage.of((len(with_substitutes & opened), len(opened)) for with_substitutes, opened in words)
 
 
@@ -67,11 +70,11 @@ def describe_with_coverage(attack: AttackOrForeign, coverage: Coverage | None) -
 
 
 def require_candidates(
-    attack: AttackOrForeign, plans: Plans, examples: Sequence[Example], reader: Reader | None
+    attack: AttackOrForeign, plans: Plans, examples: Sequence[Example], classifier: Classifier | None
 ) -> None:
     """Raise if none of these examples has a candidate; attacks whose candidates depend on the model are not checked.
 
-    ``reader`` as in :func:`table_coverage`.
+    ``classifier`` as in :func:`table_coverage`.
 
     Raises:
         ValueError: no example whose label is attacked has an admissible substitute.
@@ -79,11 +82,13 @@ def require_candidates(
     if not isinstance(attack, Attack) or not attack.needs_candidates or not attack.candidates.planned:
         return
     chosen, planner = _attackable(attack, examples), plans.planner(attack)
+    planned = (planner(excerpt_of(attack, example, classifier).example) for example in chosen)
     if attack.own_examples is not None or not chosen:
         return
-    if any(plan.swaps.keys() & _open_words(attack, plan, reader) for plan in map(planner, chosen)):
+    if any(plan.swaps.keys() & _open_words(attack, plan, classifier) for plan in planned):
         return
-    cut = sum(reader is not None and reader(planner(example).text) is not None for example in chosen)
+    texts_of = (Text(example.texts, attack.word_rule) for example in chosen)
+    cut = sum(classifier is not None and classifier.words_read(text) is not None for text in texts_of)
     texts = f"{len(chosen):,} texts" + f" ({cut:,} of them cut, see --max_seq_length)" * bool(cut)
     problem = f"the {attack.name} attack can change nothing: no open word of {texts} has an admissible "
     if attack.candidates.lookup is None:
@@ -93,8 +98,9 @@ def require_candidates(
     raise ValueError(f"{problem}substitute in {_source(attack)}; {remedy}leave the attack out.")
 
 
-def _open_words(attack: Attack, plan: Plan, reader: Reader | None) -> set[int]:
-    return attack.open_words(Draft(plan.text, reader=reader if attack.leaves_unread_words else None))
+def _open_words(attack: Attack, plan: Plan, classifier: Classifier | None) -> set[int]:
+    reader = classifier.words_read if classifier is not None and attack.leaves_unread_words else None
+    return attack.open_words(Draft(plan.text, reader=reader))
 
 
 def _attackable(attack: Attack, examples: Sequence[Example]) -> list[Example]:

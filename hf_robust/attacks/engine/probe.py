@@ -32,7 +32,7 @@ def check_attack(attack: AttackOrForeign, victim: Classifier, plans: Plans, exam
     Raises:
         ValueError: no example can be changed, or the trial run failed.
     """
-    require_candidates(attack, plans, examples, victim.words_read)
+    require_candidates(attack, plans, examples, victim)
     if not isinstance(attack, Attack) or not examples:
         return
     if attack.needs_gradient:

@@ -48,7 +48,7 @@ def attack_on_ranks(
     """
     if check_candidates:
         # Checks all examples, so that every rank gets the same answer.
-        require_candidates(attack, plans, examples, victim.words_read)
+        require_candidates(attack, plans, examples, victim)
     start = time.perf_counter()
     journal = None if journals is None else share_path(journals, key, ranks.rank, ranks.number)
     mine = attack_dataset(

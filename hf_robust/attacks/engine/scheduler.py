@@ -7,14 +7,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tqdm import tqdm
 
 from hf_robust.attacks.attack import Attack, AttackOrForeign, Example
 from hf_robust.attacks.engine.coverage import require_candidates
+from hf_robust.attacks.engine.excerpt import Excerpt, excerpt_of, start_reader
 from hf_robust.attacks.engine.journal import Journal
-from hf_robust.attacks.engine.plans import Plans
+from hf_robust.attacks.engine.plans import Plan, Plans
 from hf_robust.attacks.engine.requests import (
     Columns,
     Consult,
@@ -80,7 +81,7 @@ def attack_dataset(
     _check_examples(examples, victim)
     plans = Plans() if plans is None else plans
     if check_candidates and examples:
-        require_candidates(attack, plans, examples, victim.words_read)
+        require_candidates(attack, plans, examples, victim)
     book = Journal(journal)
     records = book.finished(examples)
     finished = {record.idx for record in records}
@@ -158,27 +159,48 @@ def _run_searches(
     """Run the searches in lockstep; yield records as examples finish, and None after each round of queries."""
     plan = plans.planner(attack)
     attack.to(victim.device)
-    searches: list[tuple[Trial, Steps[AttackRecord], Request]] = []
+    searches: list[_Running] = []
     while waiting or searches:
-        remembered = sum(trial.num_remembered for trial, *_ in searches)
+        remembered = sum(running.trial.num_remembered for running in searches)
         while waiting and len(searches) < live and (remembered < MAX_REMEMBERED or not searches):
             example = waiting.popleft()
-            planned = plan(example)
-            is_cut = attack.leaves_unread_words and victim.words_read(planned.text) is not None
-            trial = Trial(attack, example, planned, victim.words_read if is_cut else None)
-            search = attack_example(trial, replayed.get(example.idx))
-            searches.append((trial, search, next(search)))
-        answers = _answer(
-            [(trial.example.idx, request) for trial, _, request in searches], victim, attack.reading.name, kept
-        )
+            searches.append(_start(attack, example, plan, victim, replayed.get(example.idx)))
+        asked = [(running.trial.example.idx, running.request) for running in searches]
+        answers = _answer(asked, victim, attack.reading.name, kept)
         going = []
-        for (trial, search, _), answer in zip(searches, answers, strict=True):
+        for running, answer in zip(searches, answers, strict=True):
             try:
-                going.append((trial, search, search.send(answer)))
+                going.append(running._replace(request=running.search.send(answer)))
             except StopIteration as end:
-                yield end.value
+                yield running.excerpt.with_rest(end.value)
         searches = going
         yield None
+
+
+class _Running(NamedTuple):
+    """A search that waits for the answer to its request."""
+
+    trial: Trial
+    excerpt: Excerpt
+    search: Steps[AttackRecord]
+    request: Request
+
+
+def _start(
+    attack: Attack, example: Example, plan: Callable[[Example], Plan], victim: Classifier, replayed: Columns | None
+) -> _Running:
+    """Start the search on an example, on the part of it that the attack works on."""
+    excerpt = excerpt_of(attack, example, victim)
+    part = None if replayed is None else excerpt.part_of(replayed)
+    if replayed is not None and part is None:  # it was cut elsewhere
+        excerpt, part = Excerpt(example), replayed
+    planned = plan(excerpt.example)
+    reader = victim.words_read if attack.leaves_unread_words and victim.words_read(planned.text) is not None else None
+    trial = Trial(
+        attack, excerpt.example, planned, reader, None if excerpt.rest else start_reader(planned.text, victim)
+    )
+    search = attack_example(trial, part)
+    return _Running(trial, excerpt, search, next(search))
 
 
 def _answer(asked: Sequence[tuple[int, Request]], victim: Classifier, scores: str, kept: KeptQueries) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -78,8 +78,16 @@ class Trial:
         rng: the random states of this example.
     """
 
-    def __init__(self, attack: Attack, example: Example, plan: Plan, reader: Reader | None = None) -> None:
+    def __init__(
+        self,
+        attack: Attack,
+        example: Example,
+        plan: Plan,
+        reader: Reader | None = None,
+        start_reader: Callable[[Columns], Columns] | None = None,
+    ) -> None:
         self.attack, self.example, self.plan = attack, example, plan
+        self._start_reader = start_reader
         self.clean = self.current = Draft(plan.text, reader=reader)
         self.rng = RandomStates(attack.seed + example.idx)
         self.queries = 0
@@ -94,6 +102,7 @@ class Trial:
         self._rows: dict[bytes, bytes] = {}
         self._clean_row: Floats | None = None
         self._saturated_share = 0.0
+        self._clean_size = attack.goal.size(self.text)
 
     @property
     def num_remembered(self) -> int:
@@ -146,12 +155,20 @@ class Trial:
         """Score texts and count them, as many as the budget allows; further texts are not generated.
 
         A text that was scored before is answered from memory, and texts with equal tokens get equal scores: scores of
-        the same tokens in different batches differ by noise, which must not count as a rise.
+        the same tokens in different batches differ by noise, which must not count as a rise. Of a cut text only the
+        start that the model can read is stored and asked for: a word behind it changes nothing.
         """
-        texts = list(self._affordable(wanted))
-        self.queries += len(texts)
-        keys = [_digest(text.columns) for text in texts]
-        new = {key: text.columns for key, text in zip(keys, texts, strict=True) if key not in self._token_keys}
+        keys: list[bytes] = []
+        sizes: list[int] = []
+        new: dict[bytes, Columns] = {}
+        for text in self._affordable(wanted):
+            columns = text.columns if self._start_reader is None else self._start_reader(text.columns)
+            key = _digest(columns)
+            keys.append(key)
+            sizes.append(self.attack.goal.size(text))
+            if key not in self._token_keys:
+                new[key] = columns
+        self.queries += len(keys)
         if new:
             answer: Scores = yield Score(list(new.values()))
             self.seconds += answer.seconds
@@ -159,10 +176,12 @@ class Trial:
         sequences = [self._token_keys[key] for key in keys]
         stored = b"".join(self._rows[sequence] for sequence in sequences)
         width = len(next(iter(self._rows.values()))) // _ITEM
-        rows = np.frombuffer(stored, np.float32).reshape(len(texts), width)
+        rows = np.frombuffer(stored, np.float32).reshape(len(keys), width)
         self._count_saturated(rows)
         predictions, goal = self._read(rows), self.attack.goal
-        return Evaluations(rows, goal.scores(predictions, texts, self.text), goal.reached(predictions), sequences)
+        return Evaluations(
+            rows, goal.scores(predictions, sizes, self._clean_size), goal.reached(predictions), sequences
+        )
 
     def _store(self, keys: list[bytes], answer: Scores) -> None:
         for key, row, sequence in zip(keys, self.attack.reading.rows(answer), answer.sequences, strict=True):

@@ -123,6 +123,10 @@ class Victim:
         """Numbers of the words of which the model reads a token; None if nothing is truncated."""
         return self._tokens.words_read(text)
 
+    def readable(self, columns: Columns) -> Columns:
+        """The start of each column that holds every token the model reads; see ``TextTokenizer.readable``."""
+        return self._tokens.readable(columns)
+
     def check_saliency(self, purpose: str = "ranking words by gradient") -> None:
         """Raise before a long run if gradients by word cannot be computed.
 

@@ -102,6 +102,10 @@ class VotingVictim(Victim):
         """The number of votes, the seed and the table of the vote, for journal keys."""
         return f"vote {self.vote.fingerprint()}"
 
+    def readable(self, columns: Columns) -> Columns:
+        """The columns: the draws of a vote depend on the whole text."""
+        return columns
+
     def score(self, texts: Sequence[Columns]) -> Scores:
         """Vote shares, and a key of each text's columns, since texts with equal tokens can have different draws.
 

@@ -37,7 +37,11 @@ class Goal(Protocol):
     maximises: bool
     """Whether the search always runs to its end, and its result is always a success."""
 
-    def scores(self, predictions: LabelPredictions, texts: Sequence[Text], clean: Text) -> Floats: ...
+    def size(self, text: Text) -> int:
+        """What the score of a text depends on beside the predictions; 0 for nothing."""
+        ...
+
+    def scores(self, predictions: LabelPredictions, sizes: Sequence[int], clean_size: int) -> Floats: ...
 
     def reached(self, predictions: LabelPredictions) -> NDArray[np.bool_]: ...
 
@@ -64,7 +68,10 @@ class Misclassify:
     keeps_prediction = False
     maximises = False
 
-    def scores(self, predictions: LabelPredictions, texts: Sequence[Text], clean: Text) -> Floats:
+    def size(self, text: Text) -> int:
+        return 0
+
+    def scores(self, predictions: LabelPredictions, sizes: Sequence[int], clean_size: int) -> Floats:
         return 1 - predictions.confidence
 
     def reached(self, predictions: LabelPredictions) -> NDArray[np.bool_]:
@@ -98,7 +105,10 @@ class Remain:
         if self.success not in ANTONYM_SUCCESSES:
             raise ValueError(f"--antonym_success must be one of {', '.join(ANTONYM_SUCCESSES)}, got {self.success!r}.")
 
-    def scores(self, predictions: LabelPredictions, texts: Sequence[Text], clean: Text) -> Floats:
+    def size(self, text: Text) -> int:
+        return 0
+
+    def scores(self, predictions: LabelPredictions, sizes: Sequence[int], clean_size: int) -> Floats:
         kind = predictions.confidence.dtype
         # A margin of 0 is a tie that the label wins, so its score must be above 0.
         return np.where(
@@ -128,15 +138,19 @@ class Shorten:
     keeps_prediction = True
     maximises = True
 
-    def scores(self, predictions: LabelPredictions, texts: Sequence[Text], clean: Text) -> Floats:
-        count = len(clean.words)
+    def size(self, text: Text) -> int:
+        """The number of words."""
+        return len(text.words)
+
+    def scores(self, predictions: LabelPredictions, sizes: Sequence[int], clean_size: int) -> Floats:
+        count = clean_size
         scores: list[Any] = []
-        for share, is_predicted, text in zip(predictions.share, predictions.is_predicted, texts, strict=True):
+        for share, is_predicted, size in zip(predictions.share, predictions.is_predicted, sizes, strict=True):
             if not is_predicted or not count:
                 scores.append(0)
                 continue
             # In the precision of ``share`` (float32 for probabilities, as in TextAttack), so that ties are the same.
-            scores.append(min(share.dtype.type(max((count - len(text.words)) / count, 0)) + share / count, 1))
+            scores.append(min(share.dtype.type(max((count - size) / count, 0)) + share / count, 1))
         return np.array(scores, dtype=None if scores else np.float64)
 
     def reached(self, predictions: LabelPredictions) -> NDArray[np.bool_]:
