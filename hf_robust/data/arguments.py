@@ -147,11 +147,11 @@ class LoRAArguments:
         default=16.0, metadata={"help": "Scale of LoRA: an adapter weighs lora_alpha / lora_rank."}
     )
     lora_dropout: float = field(default=0.1, metadata={"help": "Dropout before each LoRA adapter."})
-    lora_target_modules: list[str] | None = field(
-        default=None,
+    lora_target_modules: list[str] = field(
+        default_factory=lambda: ["all-linear"],
         metadata={
-            "help": "Layers that get an adapter, by the ends of their names, or `all-linear`. Default: attention's "
-            "query and value, as in peft."
+            "help": "Layers that get an adapter: ends of their names, or `all-linear` for all linear layers of the "
+            "encoder."
         },
     )
 

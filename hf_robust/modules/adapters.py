@@ -137,7 +137,7 @@ class Adapters(nn.Module):
     def unmerge(self, model: nn.Module, name: str) -> None:
         """Subtract one adapter's change from weights that were saved with it; exact up to rounding."""
         for target in self.targets:
-            weight: Any = model.get_submodule(target).weight
+            weight = _matrix(model.get_submodule(target))
             weight.sub_(self.weight_change(name, target).to(weight.dtype))
 
     def save(self, folder: Path, model: Any, heads: Sequence[str]) -> None:
@@ -239,13 +239,13 @@ def load_adapters(model: nn.Module, folders: Sequence[Path | str]) -> Adapters:
     return adapters
 
 
-def find_targets(model: Any, requested: Sequence[str] | None) -> list[str]:
-    """Full names of the linear layers that get adapters, by default the query and value layers of attention.
+def find_targets(model: Any, requested: Sequence[str]) -> list[str]:
+    """Full names of the linear layers that get adapters: those whose inputs have the rows as first dimension.
 
     Raises:
         ValueError: there is no such layer, or one of ``requested`` matches none.
     """
-    return target_layers(model, requested, find_heads(model), flag="--lora_target_modules", kinds=LINEAR)
+    return target_layers(model, requested, find_heads(model), flag="--lora_target_modules", kinds=LINEAR, by_row=True)
 
 
 def find_heads(model: Any) -> list[str]:
