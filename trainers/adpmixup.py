@@ -194,7 +194,7 @@ class AdpMixupTrainer(RobustTrainer):
             yield
             return
         if self.args.should_save:
-            self.adapters.save(folder / FOLDER, self.model, self.heads)
+            self.adapters.save(folder / FOLDER, self.model, self.heads, self.processing_class)
             logger.warning(
                 "%s holds the clean adapter merged, since a plain model cannot mix adapters; all adapters are in %s.",
                 folder,

@@ -140,8 +140,8 @@ class Adapters(nn.Module):
             weight = _matrix(model.get_submodule(target))
             weight.sub_(self.weight_change(name, target).to(weight.dtype))
 
-    def save(self, folder: Path, model: Any, heads: Sequence[str]) -> None:
-        """Write each adapter to ``folder/<name>`` in PEFT's format; each folder contains the shared head."""
+    def save(self, folder: Path, model: Any, heads: Sequence[str], tokenizer: Any = None) -> None:
+        """Write each adapter to ``folder/<name>`` in PEFT's format, with the shared head and the tokenizer."""
         shared = {
             f"{_PREFIX}{name}": value.detach().cpu().contiguous()
             for name, value in model.named_parameters()
@@ -173,6 +173,8 @@ class Adapters(nn.Module):
             config = target_folder / "adapter_config.json"
             config.write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
             write_config(model, target_folder, self._base)
+            if tokenizer is not None:
+                tokenizer.save_pretrained(target_folder)
 
 
 class _Hook:

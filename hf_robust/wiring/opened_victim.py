@@ -11,6 +11,7 @@ from hf_robust.attacks import Example, Victim, Vote, VotingVictim
 from hf_robust.attacks.engine.black_box import BlackBox
 from hf_robust.attacks.engine.journal import Journal, prediction_of
 from hf_robust.attacks.engine.requests import Columns
+from hf_robust.models.architecture import precision
 from hf_robust.models.weights import weights_hash
 from hf_robust.runs import RunCard
 from hf_robust.wiring.restored import RestoredInference
@@ -108,7 +109,9 @@ class OpenedVictim:
 
     def card(self) -> RunCard:
         """Entries for the run card."""
-        return {"victim": self.black_box.describe()} if self.black_box is not None else self.restored.card
+        if self.black_box is not None:
+            return {"victim": self.black_box.describe()}
+        return {"precision": precision(self.model), **self.restored.card}
 
 
 def identity_of(victim: Victim | BlackBox) -> tuple[str, str]:
