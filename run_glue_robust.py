@@ -51,6 +51,7 @@ from hf_robust.training.adaptive import AdaptiveTrainer
 from hf_robust.wiring.checkpoints import load_config, load_model, load_tokenizer, load_words
 from hf_robust.wiring.extra_rows import extra_rows_of, with_extra_rows
 from hf_robust.wiring.parsing import Arguments, parse_arguments
+from hf_robust.wiring.precision import check_precision, mixed_precision
 from hf_robust.wiring.run_lexicons import Lexicons, described, load_lexicons
 from hf_robust.wiring.smoothed import attacked_vote, certify_callback
 from hf_robust.wiring.static_attacks import file_attacks
@@ -90,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     corpus = load_corpus(data_args, HubAccess(model_args.token, model_args.cache_dir, model_args.trust_remote_code))
 
     # Labels: their names, in the checkpoint's order if it has the same names.
-    config = load_config(model_args)
+    config = load_config(model_args, training_args.do_train)
     labels = find_labels(corpus, data_args, config, training=training_args.do_train, classes=needs_classes(args))
     check_task(labels, args.method, args.attack.attacks, args.certify.certify)  # [hf_robust]
     check_skip_labels(labels, args)  # [hf_robust]
@@ -146,9 +147,10 @@ def set_up_logging(training_args: Any) -> None:
 
 
 def load(args: Arguments, config: Any, labels: Labels, corpus: Corpus) -> tuple[Any, Any]:
+    check_precision(args.model, config, args.training, args.method)  # [hf_robust]
     words = load_words(args.model, args.data, args.attack.word_vectors, corpus)  # [hf_robust] new lstm or cnn
     tokenizer = load_tokenizer(args.model, words)
-    model = load_model(args.model, config, labels, tokenizer, words)
+    model = load_model(args.model, config, labels, tokenizer, words, mixed_precision(args.training))
     if args.training.do_train:
         check_saves(model, args.training.output_dir, args.training.push_to_hub)  # [hf_robust]
     return model, tokenizer

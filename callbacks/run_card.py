@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from hf_robust.models.architecture import architecture, auxiliary_module
+from hf_robust.models.architecture import architecture, auxiliary_module, precision
 from hf_robust.models.passes import ForwardCounter
 from hf_robust.runs import RunCard, clear_results, redact_command, versions, write_card
 
@@ -239,6 +239,7 @@ class RunCardCallback(TrainerCallback):
             "training": changed_arguments(args) | _batch_size_that_fits(args, state),
             "model": str(getattr(model.config, "_name_or_path", "") or f"{type(model).__name__}, from scratch"),
             "architecture": architecture(model),
+            "precision": precision(model),
             "seed": args.seed,
             "load_best_model_at_end": args.load_best_model_at_end,
             "best_step": state.best_global_step,

@@ -89,7 +89,6 @@ def test_target_modules_that_are_none_are_one_sentence(flags, sentence, tmp_path
         ("bert", ["all-linear"], {"query", "key", "value", "dense"}),
         ("bert", ["word_embeddings"], {"word_embeddings"}),
         ("gpt2", ["all-linear"], {"c_attn", "c_proj", "c_fc"}),
-        ("xlnet", None, {"layer_1", "layer_2"}),
     ],
 )
 def test_layers_that_get_adapters(kind, asked, found, tmp_path):

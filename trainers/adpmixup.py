@@ -125,8 +125,6 @@ class AdpMixupTrainer(RobustTrainer):
                 "adpmixup makes adapters of its own (of --lora_rank), and this model has adapters already; merge "
                 "them first."
             )
-        if model.config.model_type == "xlnet":
-            raise ValueError("adpmixup needs a model whose layers have rows as the first dimension; XLNet's do not.")
         if is_new(model):
             logger.warning("adpmixup does not train the encoder, and its weights are random; start from a checkpoint.")
         self.heads, self.targets = find_heads(model), find_targets(model, args.lora_target_modules)
@@ -195,7 +193,7 @@ class AdpMixupTrainer(RobustTrainer):
         if self._auxiliary is None or is_checkpoint(folder):
             yield
             return
-        self.adapters.save(folder / FOLDER, self.model, self.heads, self.args.should_save)
+        self.adapters.save(folder / FOLDER, self.model, self.heads, self.processing_class, self.args.should_save)
         if self.args.should_save:
             logger.warning(
                 "%s holds the clean adapter merged, since a plain model cannot mix adapters; all adapters are in %s.",

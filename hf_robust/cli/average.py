@@ -153,7 +153,7 @@ def _check_loads(path: str, attack: AttackOptions) -> None:
 
 
 def load_pair(clean: str, twin: str, lambdas: Sequence[float]) -> tuple[Any, Any, Any]:
-    """Load the two models and their tokenizer.
+    """Load the two models, with adapters merged into their base model, and their tokenizer.
 
     Raises:
         ValueError: a share is not in [0, 1], or the two models cannot be averaged.
@@ -172,16 +172,14 @@ def load_pair(clean: str, twin: str, lambdas: Sequence[float]) -> tuple[Any, Any
             f"--taichi_lambda 1 "
             "to average it here."
         )
-    model, tokenizer = load_classifier(clean, "cpu")
-    other, _ = load_classifier(twin, "cpu")
-    for name, loaded in ((clean, model), (twin, other)):
+    model, tokenizer = load_classifier(clean, "cpu", merged=True)
+    other, _ = load_classifier(twin, "cpu", merged=True)
+    for name in (clean, twin):
         saved = read_saved_inference(name)
         if saved is not None:
             raise ValueError(
                 f"{name} predicts by more than its weights, and only weights can be averaged. {saved.note}"
             )
-        if hasattr(loaded, "peft_config"):
-            raise ValueError(f"{name} is an adapter, which cannot be averaged: merge it into its base model first.")
     return model, other, tokenizer
 
 

@@ -8,6 +8,14 @@ NEW_WORD_MODELS = ("lstm", "cnn")
 """Word models that start without a checkpoint and take their vocabulary from the data."""
 NEW_MODELS = ("demo", *NEW_WORD_MODELS)
 """Values of --model_name_or_path that are not checkpoints."""
+AUTO = "auto"
+DTYPES = (AUTO, "float32", "bfloat16", "float16")
+"""Values of --dtype."""
+FLASH = "flash_attention_2"
+ATTENTIONS = ("eager", "sdpa", FLASH)
+"""Values of --attn_implementation."""
+QUANTIZATIONS = ("4bit", "8bit")
+"""Values of --quantization."""
 OWN_HEAD, MEAN_HEAD = CLASSIFIER_HEADS = ("own", "mean")
 """Values of --classifier_head: the head of the model's own class, or one linear layer on the mean of the tokens."""
 
@@ -147,11 +155,11 @@ class LoRAArguments:
         default=16.0, metadata={"help": "Scale of LoRA: an adapter weighs lora_alpha / lora_rank."}
     )
     lora_dropout: float = field(default=0.1, metadata={"help": "Dropout before each LoRA adapter."})
-    lora_target_modules: list[str] | None = field(
-        default=None,
+    lora_target_modules: list[str] = field(
+        default_factory=lambda: ["all-linear"],
         metadata={
-            "help": "Layers that get an adapter, by the ends of their names, or `all-linear`. Default: attention's "
-            "query and value, as in peft."
+            "help": "Layers that get an adapter: ends of their names, or `all-linear` for all linear layers of the "
+            "encoder."
         },
     )
 
@@ -193,8 +201,26 @@ class CheckpointArguments:
         default=None, metadata={"help": "Maximum size of the vocabulary of a new lstm or cnn. Default: 100,000."}
     )
     freeze_embeddings: bool = field(default=False, metadata={"help": "Do not train the word embeddings."})
+    dtype: str = field(
+        default=AUTO,
+        metadata={
+            "help": "Data type of the weights, in memory and in what is saved. auto: as in the checkpoint.",
+            "choices": list(DTYPES),
+        },
+    )
+    attn_implementation: str | None = field(
+        default=None,
+        metadata={
+            "help": "Implementation of attention. Default: sdpa if the architecture has it, else eager.",
+            "choices": list(ATTENTIONS),
+        },
+    )
 
     def __post_init__(self) -> None:
+        for flag, choices in (("dtype", DTYPES), ("attn_implementation", (None, *ATTENTIONS))):
+            if getattr(self, flag) not in choices:
+                names = ", ".join(filter(None, choices))
+                raise ValueError(f"--{flag} must be one of {names}, got {getattr(self, flag)}.")
         if self.classifier_head not in CLASSIFIER_HEADS:
             raise ValueError(f"--classifier_head must be {' or '.join(CLASSIFIER_HEADS)}, got {self.classifier_head}.")
         if self.vocabulary_size is not None and not self.is_new_word_model:
@@ -213,7 +239,31 @@ class CheckpointArguments:
 class ModelArguments(LoRAArguments, CheckpointArguments):
     """Which model to fine-tune from, and whether to train LoRA adapters only."""
 
+    quantization: str | None = field(
+        default=None,
+        metadata={
+            "help": "Hold the linear layers of the encoder in 4 bits (QLoRA) or 8 bits, by bitsandbytes. Needs "
+            "--lora_rank.",
+            "choices": list(QUANTIZATIONS),
+        },
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.lora_rank < 0:
             raise ValueError(f"--lora_rank must be at least 0, got {self.lora_rank}; 0 trains all weights.")
+        if self.quantization is None:
+            return
+        if self.quantization not in QUANTIZATIONS:
+            names = " or ".join(QUANTIZATIONS)
+            raise ValueError(f"--quantization must be {names}, got {self.quantization}; leave it out for none.")
+        if self.model_name_or_path in NEW_MODELS:
+            raise ValueError(
+                f"--quantization {self.quantization} is for a checkpoint, and {self.model_name_or_path} starts from "
+                "random weights: leave it out."
+            )
+        if not self.lora_rank:
+            raise ValueError(
+                f"--quantization {self.quantization} holds weights that cannot be trained: add adapters by "
+                "--lora_rank, or leave it out."
+            )

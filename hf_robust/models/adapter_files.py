@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 from transformers.utils import find_adapter_config_file
 
+from hf_robust.models.quantization import BASE_QUANTIZATION
 from hf_robust.models.weights import new_weights
 
 CONFIG_FOLDER = "classifier"
@@ -61,6 +62,8 @@ def write_config(model: Any, folder: str | Path, base_weights: str | None = None
     config.architectures = [type(model.get_base_model() if hasattr(model, "peft_config") else model).__name__]
     if base_weights is not None:
         setattr(config, BASE_WEIGHTS, base_weights)
+    if hasattr(config, BASE_QUANTIZATION):
+        del config.quantization_config
     config.save_pretrained(Path(folder) / CONFIG_FOLDER)
     for code in Path(folder, CONFIG_FOLDER).glob(
         "*.py"

@@ -1,10 +1,13 @@
-"""Architecture and size of a published model, without the auxiliary module that trains beside it."""
+"""Architecture, size and precision of a published model, without the auxiliary module that trains beside it."""
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 from torch import nn
+
+from hf_robust.models.quantization import BASE_QUANTIZATION, is_quantized
 
 AUXILIARY_ATTRIBUTE = "robust_aux"
 """Attribute of a model that holds the auxiliary module of a method: a twin, a mask network, increment weights, ..."""
@@ -30,7 +33,7 @@ def architecture(model: Any) -> dict[str, Any]:
     """
     auxiliary = auxiliary_module(model)
     unpublished = set() if auxiliary is None else {id(weights) for weights in auxiliary.parameters()}
-    parameters = sum(weights.numel() for weights in model.parameters() if id(weights) not in unpublished)
+    parameters = sum(_count(weights) for weights in model.parameters() if id(weights) not in unpublished)
     kind = getattr(model.config, "model_type", "") or type(model).__name__
     described: dict[str, Any] = {"type": kind}
     if head := getattr(model.config, "classifier_head", None):
@@ -47,3 +50,26 @@ def architecture(model: Any) -> dict[str, Any]:
     }
     adapter = sum(weights.numel() for weights in published.values())
     return {**described, "parameters": parameters - adapter, "adapter_parameters": adapter}
+
+
+def _count(weights: nn.Parameter) -> int:
+    """Number of entries; 4-bit weights are stored two in a byte."""
+    state = getattr(weights, "quant_state", None)
+    return weights.numel() if state is None else prod(state.shape)
+
+
+def precision(model: Any) -> dict[str, str]:
+    """How a model holds its weights and computes attention, JSON-ready.
+
+    ``dtype`` is the data type of most weights that are not quantized. ``attention`` is the implementation of
+    attention, if the model has attention; ``quantization`` is ``4bit`` or ``8bit``, if the base model of an adapter is
+    quantized.
+    """
+    config: Any = without_peft(model).config
+    dtypes = [weight.dtype for weight in model.parameters() if not is_quantized(weight)]
+    known = {"dtype": str(max(set(dtypes), key=dtypes.count)).removeprefix("torch.")}
+    if getattr(config.get_text_config(), "num_attention_heads", None):
+        known["attention"] = str(config._attn_implementation)
+    if settings := getattr(config, BASE_QUANTIZATION, None):
+        known["quantization"] = "4bit" if settings.get("load_in_4bit") else "8bit"
+    return known

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from hf_robust.adversary import evaluating, preserved_random_state
 from hf_robust.models.weights import is_new, new_weights
 
 LINEAR = (nn.Linear, Conv1D)
@@ -15,21 +17,10 @@ LINEAR = (nn.Linear, Conv1D)
 ADAPTABLE = (*LINEAR, nn.Embedding, nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.MultiheadAttention)
 """Layers that PEFT can adapt by LoRA."""
 ALL_LINEAR = "all-linear"
-"""Selects all linear layers of the encoder, as in PEFT."""
+"""Selects all linear layers of the encoder, as in PEFT: the head trains as a whole."""
 
-QUERY_AND_VALUE = frozenset(
-    "query value q v q_lin v_lin q_proj v_proj query_proj value_proj q_head v_head Wq Wv "
-    # projections of global tokens (Longformer), and query and key in one layer (Reformer)
-    "query_global value_global query_key "
-    # query, key and value, or two of them, in one layer
-    "query_key_value qkv_proj Wqkv c_attn in_proj in_proj_qkv in_proj_qkvz kv_proj "
-    # expanded from a low-rank vector (DeepSeek)
-    "q_b_proj kv_b_proj".split()
-)
-"""Names of the query and value projections of attention, which LoRA's paper adapts."""
-_MORE = {"phi": frozenset({"fc1", "fc2"})}
-"""Further layers in PEFT's defaults, by model type."""
-
+ROWS, LENGTH = 3, 16
+"""Size of the batch of token ids that shows which layers take part in a pass."""
 _CANNOT_WRAP = (nn.ModuleList, nn.ModuleDict, nn.ParameterList, nn.ParameterDict)
 
 
@@ -79,21 +70,21 @@ def _new_modules(name: str, module: nn.Module, new: Collection[int]) -> list[str
 
 def target_layers(
     model: Any,
-    requested: Sequence[str] | None,
+    requested: Sequence[str],
     whole: Collection[str],
     *,
     flag: str,
     kinds: tuple[type[nn.Module], ...] = ADAPTABLE,
+    by_row: bool = False,
 ) -> list[str]:
-    """Full names of the layers that get adapters: by default the query and value layers of attention, as in PEFT.
-
-    If no layer has such a name, all linear layers of the encoder get adapters.
+    """Full names of the layers that get adapters, of those that take part in the classification of a text.
 
     Args:
         requested: ends of layer names (``query``, ``layer.1.attention.self.query``), or ``all-linear``.
         whole: modules that are trained as a whole and get no adapters.
         flag: the flag that sets ``requested``, for error messages.
         kinds: types of layers that can be adapted.
+        by_row: only layers whose input has the rows of the batch as its first dimension.
 
     Raises:
         ValueError: there is no such layer, or one of ``requested`` matches none.
@@ -103,22 +94,65 @@ def target_layers(
         for name, layer in model.named_modules()
         if isinstance(layer, kinds) and inside(name, [model.base_model_prefix]) and not inside(name, whole)
     }
-    linear = [name for name, layer in layers.items() if isinstance(layer, LINEAR)]
-    if not linear and (requested is None or list(requested) == [ALL_LINEAR]):
-        raise ValueError(
-            f"adapters need linear layers in the encoder, and {type(model).__name__} has none; name other layers by "
-            f"{flag}, or train the whole model."
-        )
-    if requested is None:
-        wanted = QUERY_AND_VALUE | _MORE.get(model.config.model_type, frozenset())
-        # The vision encoder of a model reads no text.
-        targets = [name for name in layers if name.rsplit(".", 1)[-1] in wanted and "vision" not in name]
-        return targets or linear
+    inputs = input_shapes(model, layers)
+    used = [name for name in layers if name in inputs and not (by_row and inputs[name][0] != ROWS)]
     if list(requested) == [ALL_LINEAR]:
-        return linear
+        used = [name for name in used if isinstance(layers[name], LINEAR)]
+        if not used:
+            which = "linear layers with the rows as first dimension" if by_row and inputs else "linear layers"
+            raise ValueError(
+                f"adapters need {which} in the encoder, and {type(model).__name__} has none; name other layers by "
+                f"{flag}, or train the whole model."
+            )
+        return used
     for end in requested:
-        _check_requested(model, end, layers, whole, flag)
-    return [name for name in layers if any(_ends(name, end) for end in requested)]
+        _check_requested(model, end, used, whole, flag)
+    return [name for name in used if any(_ends(name, end) for end in requested)]
+
+
+def input_shapes(model: Any, layers: Mapping[str, nn.Module]) -> dict[str, torch.Size]:
+    """Shapes of the inputs of those layers from which the logits of ``ROWS`` texts depend, by name.
+
+    Missing are layers for images and boxes, poolers that the head does not read, layers whose weights another module
+    uses, and routers, whose output is not one tensor.
+    """
+    shapes: dict[str, torch.Size] = {}
+    zeros: dict[str, Tensor] = {}
+
+    def add_zero(name: str) -> Any:
+        def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> Tensor | None:
+            if not (inputs and isinstance(inputs[0], Tensor) and isinstance(output, Tensor)):
+                return None
+            shapes.setdefault(name, inputs[0].shape)
+            zero = torch.zeros((), dtype=output.dtype, device=output.device, requires_grad=True)
+            return output + zeros.setdefault(name, zero)
+
+        return hook
+
+    handles = [layer.register_forward_hook(add_zero(name)) for name, layer in layers.items()]
+    try:
+        gradients = model.config.model_type != "reformer"  # whose reversible layers give none in eval mode
+        with evaluating(model), preserved_random_state(), torch.set_grad_enabled(gradients):
+            logits = model(**_some_texts(model))["logits"]
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not logits.requires_grad or not zeros:
+        return shapes
+    found = torch.autograd.grad(logits.float().sum(), list(zeros.values()), allow_unused=True)
+    return {name: shapes[name] for name, gradient in zip(zeros, found, strict=True) if gradient is not None}
+
+
+def _some_texts(model: Any) -> dict[str, Tensor]:
+    """Token ids (ROWS, LENGTH) that end with the end-of-text token, without padding."""
+    config = model.config.get_text_config()
+    pad, end = (getattr(config, name, None) for name in ("pad_token_id", "eos_token_id"))
+    usual = [index for index in range(min(int(config.vocab_size), 2 * LENGTH)) if index not in (pad, end)]
+    ids = torch.tensor([usual[place % len(usual)] for place in range(ROWS * LENGTH)]).view(ROWS, LENGTH)
+    if isinstance(end, int):
+        ids[:, -1] = end
+    ids = ids.to(next(model.parameters()).device)
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
 
 def _ends(name: str, end: str) -> bool:
@@ -132,7 +166,9 @@ def _check_requested(model: nn.Module, end: str, layers: Collection[str], whole:
     known = f"its layers are {', '.join(sorted({name.rsplit('.', 1)[-1] for name in layers}))}"
     if any(inside(name, whole) for name in named):
         raise ValueError(f"{flag} {end}: it is trained as a whole and needs no adapter; leave it out ({known}).")
-    kind = next((type(module).__name__ for module in named.values()), None)
+    kind = next((type(module) for module in named.values()), None)
+    if kind is not None and issubclass(kind, ADAPTABLE):
+        raise ValueError(f"{flag} {end}: an adapter of this {kind.__name__} would change no prediction; {known}.")
     if kind is not None:
-        raise ValueError(f"{flag} {end}: a {kind} cannot have an adapter; {known}.")
+        raise ValueError(f"{flag} {end}: a {kind.__name__} cannot have an adapter; {known}.")
     raise ValueError(f"{flag} {end} names no layer of this model; {known}.")

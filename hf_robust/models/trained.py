@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from transformers import AutoConfig, AutoModelForSequenceClassification
@@ -10,18 +11,30 @@ from transformers.utils import cached_file
 
 from hf_robust.models.adapter_files import ADAPTER, BASE_WEIGHTS, CONFIG_FOLDER, describe_adapter, plain_name
 from hf_robust.models.files import loading
+from hf_robust.models.quantization import check_quantization, prepare_quantized, stored_settings
 from hf_robust.models.weights import loaded_hash, new_weights
 
 
-def load_trained(name: str) -> Any:
+def load_trained(name: str, *, merged: bool = False) -> Any:
     """The classifier in a folder or Hub repository, with no weight left random; an adapter on its base model.
 
+    Args:
+        merged: add an adapter to the weights of its base model, so that the result is a plain model.
+
     Raises:
-        ValueError: there is no classifier, its head was not trained, or the base model of an adapter is gone.
+        ValueError: there is no classifier, its head was not trained, the base model of an adapter is gone, or an
+            adapter cannot be merged.
     """
     described = describe_adapter(name)
     if described is not None:
-        return _load_adapter(name, described)
+        adapted = load_adapter(name, described)
+        if not merged:
+            return adapted.get_base_model()
+        if stored_settings(adapted.config) is not None:
+            raise ValueError(
+                f"{name} is an adapter of a quantized model, whose weights cannot take it up without rounding."
+            )
+        return adapted.merge_and_unload()
     with loading(name, name, "give a folder or a Hub id of a checkpoint"):
         model = AutoModelForSequenceClassification.from_pretrained(name)
     missing = sorted(new_weights(model))
@@ -32,14 +45,63 @@ def load_trained(name: str) -> Any:
     return model
 
 
-def _load_adapter(name: str, described: dict[str, Any]) -> Any:
-    """The base model of an adapter, with the adapter in it."""
+def adapter_config(name: str, described: Mapping[str, Any], **source: Any) -> Any:
+    """The configuration of an adapter's classifier: its own if it is in the folder, else that of the base model.
+
+    Args:
+        name: a folder or Hub repository.
+        described: the adapter's PEFT configuration (:func:`describe_adapter`).
+        source: ``revision``, ``token`` and ``cache_dir`` of the adapter.
+
+    Raises:
+        ValueError: the configuration cannot be read, or the base model is gone.
+    """
+    if cached_file(name, f"{CONFIG_FOLDER}/config.json", _raise_exceptions_for_missing_entries=False, **source):
+        with loading(f"{name}/{CONFIG_FOLDER}/config.json", f"{name}/{CONFIG_FOLDER}", "save the adapter again"):
+            return AutoConfig.from_pretrained(name, subfolder=CONFIG_FOLDER, **source)
+    base, moved = _base_of(name, described)
+    with loading(f"the model {base}, on which the adapter {name} was trained,", base, moved):
+        return AutoConfig.from_pretrained(base, **_of_base(described, source))
+
+
+def load_adapter(name: str, described: Mapping[str, Any], *, attention: str | None = None, **source: Any) -> Any:
+    """The PEFT model of an adapter on its base model, which has the data type and quantization of the training.
+
+    Args:
+        attention: implementation of attention; None for the default of transformers.
+        name, described, source: as in :func:`adapter_config`.
+
+    Raises:
+        ValueError: a package is missing, the base model is gone or another one, or weights are missing.
+    """
     try:
         import peft  # noqa: F401
     except ImportError as error:
         raise ValueError(
             f'{name} is an adapter, and loading one needs peft: pip install "hf_robust[peft]" or pip install peft.'
         ) from error
+    base, moved = _base_of(name, described)
+    config = adapter_config(name, described, **source)
+    settings = stored_settings(config)
+    if settings is not None:
+        check_quantization(f"{name} is an adapter of a quantized model, and loading it")
+    with loading(f"the model {base}, on which the adapter {name} was trained,", base, moved):
+        model = AutoModelForSequenceClassification.from_pretrained(
+            base,
+            config=config,
+            ignore_mismatched_sizes=True,
+            quantization_config=settings,
+            attn_implementation=attention,
+            **_of_base(described, source),
+        )
+    if settings is not None:
+        model = prepare_quantized(model, settings)
+    _check_base(model, base, name)
+    return _with_adapter(model, base, name, source)
+
+
+def _base_of(name: str, described: Mapping[str, Any]) -> tuple[str, str]:
+    """The base model of an adapter, and what to do if it is not there."""
     base = described.get("base_model_name_or_path")
     if not base:
         raise ValueError(
@@ -47,29 +109,27 @@ def _load_adapter(name: str, described: dict[str, Any]) -> Any:
             "again from a checkpoint."
         )
     moved = f"put it back, or write its new path as base_model_name_or_path into {name}/{ADAPTER}"
-    options: dict[str, Any] = {"revision": described.get("revision") or "main", "ignore_mismatched_sizes": True}
-    if cached_file(name, f"{CONFIG_FOLDER}/config.json", _raise_exceptions_for_missing_entries=False):
-        with loading(f"{name}/{CONFIG_FOLDER}/config.json", f"{name}/{CONFIG_FOLDER}", "save the adapter again"):
-            options["config"] = AutoConfig.from_pretrained(name, subfolder=CONFIG_FOLDER)
     if os.path.isabs(base) and not os.path.exists(base):
         raise ValueError(f"the adapter {name} was trained on the model {base}, and there is no such folder; {moved}.")
-    with loading(f"the model {base}, on which the adapter {name} was trained,", base, moved):
-        model = AutoModelForSequenceClassification.from_pretrained(base, **options)
-    _check_base(model, base, name)
-    return _with_adapter(model, base, name)
+    return base, moved
 
 
-def _with_adapter(model: Any, base: str, name: str) -> Any:
+def _of_base(described: Mapping[str, Any], source: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of ``from_pretrained`` for the base model of an adapter from ``source``."""
+    return {**source, "revision": described.get("revision") or "main"}
+
+
+def _with_adapter(model: Any, base: str, name: str, source: Mapping[str, Any]) -> Any:
     """The base model with the adapter's layers in it."""
     from peft import PeftModel, get_peft_model_state_dict
     from peft.utils import load_peft_weights
 
     with loading(f"the adapter {name}", name, "save it again"):
-        saved = {plain_name(key) for key in load_peft_weights(name, device="cpu")}
+        saved = {plain_name(key) for key in load_peft_weights(name, device="cpu", **source)}
     _check_complete(set(new_weights(model)), saved, base, name)
     try:
         # The adapter loading of transformers itself rounds adapters to the precision of the base model.
-        adapted = PeftModel.from_pretrained(model, name)
+        adapted = PeftModel.from_pretrained(model, name, **source)
     except (KeyError, RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split()[:60])
         raise ValueError(
@@ -84,7 +144,7 @@ def _with_adapter(model: Any, base: str, name: str) -> Any:
             f"the adapter {name} has weights that the model {base} has not ({', '.join(unknown[:3])}); give the model "
             "that it was trained on."
         )
-    return adapted.get_base_model()
+    return adapted
 
 
 def _check_complete(wanted: set[str], saved: set[str], base: str, name: str) -> None:

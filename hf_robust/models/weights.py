@@ -44,5 +44,10 @@ def is_new(model: nn.Module) -> bool:
 
 
 def loaded_hash(model: nn.Module) -> str:
-    """:func:`weights_hash` of the weights from the checkpoint, without the new ones, which each load draws again."""
-    return weights_hash(model, set(new_weights(model)))
+    """:func:`weights_hash` of the weights from the checkpoint, without the new ones, which each load draws again.
+
+    Quantized layers are left out, since their codes may depend on the device.
+    """
+    quantized = {name.rpartition(".")[0] for name, value in model.named_parameters() if not value.is_floating_point()}
+    codes = {name for name in model.state_dict() if any(name.startswith(f"{layer}.") for layer in quantized)}
+    return weights_hash(model, codes.union(new_weights(model)))

@@ -138,11 +138,13 @@ class Adapters(nn.Module):
     def unmerge(self, model: nn.Module, name: str) -> None:
         """Subtract one adapter's change from weights that were saved with it; exact up to rounding."""
         for target in self.targets:
-            weight: Any = model.get_submodule(target).weight
+            weight = _matrix(model.get_submodule(target))
             weight.sub_(self.weight_change(name, target).to(weight.dtype))
 
-    def save(self, folder: Path, model: Any, heads: Sequence[str], write: bool = True) -> None:
-        """Write each adapter to ``folder/<name>`` in PEFT's format; each folder contains the shared head.
+    def save(
+        self, folder: Path, model: Any, heads: Sequence[str], tokenizer: Any = None, write: bool = True
+    ) -> None:
+        """Write each adapter to ``folder/<name>`` in PEFT's format, with the shared head and the tokenizer.
 
         All ranks call this, since they gather a sharded head together; one of them has ``write``.
         """
@@ -179,6 +181,8 @@ class Adapters(nn.Module):
             config = target_folder / "adapter_config.json"
             config.write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")
             write_config(model, target_folder, self._base)
+            if tokenizer is not None:
+                tokenizer.save_pretrained(target_folder)
 
 
 class _Hook:
@@ -245,13 +249,13 @@ def load_adapters(model: nn.Module, folders: Sequence[Path | str]) -> Adapters:
     return adapters
 
 
-def find_targets(model: Any, requested: Sequence[str] | None) -> list[str]:
-    """Full names of the linear layers that get adapters, by default the query and value layers of attention.
+def find_targets(model: Any, requested: Sequence[str]) -> list[str]:
+    """Full names of the linear layers that get adapters: those whose inputs have the rows as first dimension.
 
     Raises:
         ValueError: there is no such layer, or one of ``requested`` matches none.
     """
-    return target_layers(model, requested, find_heads(model), flag="--lora_target_modules", kinds=LINEAR)
+    return target_layers(model, requested, find_heads(model), flag="--lora_target_modules", kinds=LINEAR, by_row=True)
 
 
 def find_heads(model: Any) -> list[str]:

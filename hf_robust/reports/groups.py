@@ -28,6 +28,8 @@ def group_by_seed(runs: Sequence[Run]) -> list[list[Run]]:
         shared["attacks"] = {attack: as_compared(parts) for attack, parts in (run.card.get("attacks") or {}).items()}
         shared["data"] = [run.data.get("fingerprint") or run.data, run.data.get("extra_rows")]
         shared["measured"] = {name: run.data.get(name) for name in ("attack_split", "attack_sample", "certify_sample")}
+        precision = run.card.get("precision") or {}  # older cards have none, of float32 models
+        shared["precision"] = [precision.get("dtype", "float32"), precision.get("quantization")]
         shared["max_length"] = max_length_of(run.card)
         key = json.dumps(without_sources(shared), sort_keys=True, default=str)
         key = re.sub(rf"(seed[-_=]?){run.card.get('seed')}(?!\d)", r"\1*", key)

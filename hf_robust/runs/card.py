@@ -62,6 +62,8 @@ class RunCard(TypedDict, total=False):
     victim: dict[str, Any]
     """How a victim that is a function of texts was called: ``outputs``, ``batch_size``, ``rate``, and the number of
     texts ``asked`` and of calls ``retried``."""
+    precision: dict[str, str]
+    """Data type of the weights (``dtype``), implementation of ``attention``, ``quantization`` of the base model."""
     vote: dict[str, Any]
     """Settings of the attacked vote."""
     certify: dict[str, Any]

@@ -287,8 +287,8 @@ def check_direct_objective(trainer: RobustTrainer) -> None:
     attention = getattr(trainer.model.config, "_attn_implementation", "eager")
     if attention != "eager":
         raise ValueError(
-            f"--adaptive_objective direct needs second derivatives, which {attention} attention does not have; load "
-            "the model with attn_implementation='eager', or use --adaptive_objective surrogate."
+            f"--adaptive_objective direct needs second derivatives, which {attention} attention does not have; use "
+            "--attn_implementation eager, or --adaptive_objective surrogate."
         )
     if trainer.args.world_size > 1:
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +60,8 @@ from hf_robust.wiring.run_lexicons import Lexicons, load_lexicons
 from hf_robust.wiring.smoothed import attacked_vote
 from hf_robust.wiring.static_attacks import file_attacks, replay_attacks
 from hf_robust.wiring.victims import opened_model, opened_object
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -270,8 +273,13 @@ def _first_texts(corpus: Corpus, arguments: DataTrainingArguments) -> list[tuple
     return [tuple(str(row.get(column)) for column in columns) for row in rows[:COMPARED]]
 
 
-def load_classifier(name: str, device: str | None = None) -> tuple[Any, Any]:
+def load_classifier(name: str, device: str | None = None, *, merged: bool = False) -> tuple[Any, Any]:
     """Load a fine-tuned classifier or adapter, on a GPU if there is one, and its tokenizer.
+
+    The weights have the data type in which they are stored, and a base model the quantization of the training.
+
+    Args:
+        merged: merge an adapter into its base model.
 
     Raises:
         ValueError: there is no such checkpoint, a part of it was never trained, the base model of an adapter is
@@ -284,12 +292,16 @@ def load_classifier(name: str, device: str | None = None) -> tuple[Any, Any]:
     from hf_robust.models.padding import set_padding_token, write_padding
     from hf_robust.models.trained import load_trained
 
-    model = load_trained(name)
+    model = load_trained(name, merged=merged)
     with loading(f"the tokenizer of {name}", name, "save the tokenizer of its training in the folder of the model"):
         tokenizer = AutoTokenizer.from_pretrained(name)
     set_padding_token(tokenizer, name)
     write_padding(model, tokenizer)
-    return model.to(device or ("cuda" if torch.cuda.is_available() else "cpu")), tokenizer
+    if not getattr(model, "is_quantized", False):
+        model = model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    elif device is not None and torch.device(device).type != model.device.type:
+        logger.warning(f"{name} is quantized on {model.device} and cannot be moved to {device}.")
+    return model, tokenizer
 
 
 def data_arguments(options: AttackOptions, data: str, max_length: int = SCRIPT_LENGTH) -> DataTrainingArguments:

@@ -6,10 +6,11 @@ import logging
 from contextlib import AbstractContextManager
 from typing import Any
 
+import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.pytorch_utils import Conv1D
 
-from hf_robust.data.arguments import MEAN_HEAD, DataTrainingArguments, ModelArguments
+from hf_robust.data.arguments import AUTO, MEAN_HEAD, NEW_MODELS, DataTrainingArguments, ModelArguments
 from hf_robust.data.labels import Labels
 from hf_robust.data.load import Corpus
 from hf_robust.data.splits import train_texts
@@ -25,8 +26,11 @@ from hf_robust.models.mean_head import (
     with_mean_head,
 )
 from hf_robust.models.padding import set_padding_token, write_padding
+from hf_robust.models.quantization import prepare_quantized
+from hf_robust.models.trained import adapter_config, load_adapter
 from hf_robust.models.weights import is_new, loaded_hash
 from hf_robust.modules.saved_inference import read_saved_inference
+from hf_robust.wiring.precision import loading_options
 
 logger = logging.getLogger(__name__)
 
@@ -55,12 +59,19 @@ def _files(args: ModelArguments) -> dict[str, Any]:
     return {key: value for key, value in hub_options(args).items() if key != "trust_remote_code"}
 
 
-def load_config(args: ModelArguments) -> Any:
+def load_config(args: ModelArguments, training: bool = True) -> Any:
     """Load the checkpoint's configuration, with its own label names.
+
+    Args:
+        training: whether the model is to be trained, which an adapter cannot be.
 
     Raises:
         ValueError: the configuration cannot be loaded, or the flags do not fit together.
     """
+    described = None if args.model_name_or_path in NEW_MODELS else _described(args)
+    if described is not None:
+        _check_only_measured(args, training)
+        return adapter_config(args.model_name_or_path, described, **_files(args))
     config = _own_config(args)
     if args.classifier_head != MEAN_HEAD or isinstance(config, MeanHeadConfig):
         return config
@@ -75,19 +86,36 @@ def load_config(args: ModelArguments) -> Any:
     return with_mean_head(config)
 
 
+def _described(args: ModelArguments) -> dict[str, Any] | None:
+    return describe_adapter(args.model_name_or_path, **_files(args))
+
+
+def _check_only_measured(args: ModelArguments, training: bool) -> None:
+    """Refuse to train an adapter further, and flags that would make another model of it."""
+    if training:
+        raise ValueError(
+            f"--model_name_or_path {args.model_name_or_path} is an adapter, and training needs a whole model: load "
+            "it as its README.md says, save model.merge_and_unload() and the tokenizer in a folder, and give that "
+            "folder. (--do_eval and --do_predict take an adapter.)"
+        )
+    flags = {
+        "lora_rank": args.lora_rank, "quantization": args.quantization, "config_name": args.config_name,
+        "dtype": args.dtype != AUTO, "classifier_head": args.classifier_head == MEAN_HEAD,
+    }  # fmt: skip
+    given = [f"--{flag}" for flag, value in flags.items() if value]
+    if given:
+        raise ValueError(
+            f"--model_name_or_path {args.model_name_or_path} is an adapter, which is measured as it was trained: "
+            f"leave {', '.join(given)} out."
+        )
+
+
 def _own_config(args: ModelArguments) -> Any:
     if args.model_name_or_path == DEMO:
         return _demo()[0].config
     kind = WORD_MODELS.get(args.model_name_or_path)
     if kind is not None and args.config_name is None:
         return kind()
-    if kind is None and describe_adapter(args.model_name_or_path, **_files(args)) is not None:
-        raise ValueError(
-            f"--model_name_or_path {args.model_name_or_path} is an adapter, and training needs a whole model: load "
-            f"it as "
-            "its README.md says, save model.merge_and_unload() and the tokenizer in a folder, and give that folder. "
-            "(`hf-robust attack` takes an adapter.)"
-        )
     with _loading(args, "config_name"):
         config = AutoConfig.from_pretrained(args.config_name or args.model_name_or_path, **hub_options(args))
     if kind is not None and not isinstance(config, kind):
@@ -130,42 +158,69 @@ def load_tokenizer(args: ModelArguments, words: WordSource | None = None) -> Any
 
 
 def load_model(
-    args: ModelArguments, config: Any, labels: Labels, tokenizer: Any = None, words: WordSource | None = None
+    args: ModelArguments,
+    config: Any,
+    labels: Labels,
+    tokenizer: Any = None,
+    words: WordSource | None = None,
+    mixed: torch.dtype | None = None,
 ) -> Any:
     """Load the classifier with a head for ``labels``; its configuration gets their names and the padding id.
 
     A new LSTM or CNN needs its tokenizer and ``words``; if these have vectors, its word embeddings start from them.
+    With ``mixed``, the data type of mixed precision, all weights that train beside adapters are float32.
 
     Raises:
         ValueError: the model cannot be loaded, adapters cannot be trained or saved (see :func:`with_adapters`), or
             vectors do not fit.
     """
     labels.write_to(config)
+    options = loading_options(args, config, mixed)
     if words is not None:
-        model = _new_word_model(args, config, tokenizer, words)
+        model = _new_word_model(args, config, tokenizer, words, options)
     elif args.model_name_or_path == DEMO:
-        model = AutoModelForSequenceClassification.from_config(config)
+        model = AutoModelForSequenceClassification.from_config(config, **_of_new(options))
     else:
-        with _loading(args):
-            model = AutoModelForSequenceClassification.from_pretrained(
-                args.model_name_or_path,
-                config=config,
-                ignore_mismatched_sizes=args.ignore_mismatched_sizes,
-                **hub_options(args),
-            )
-        saved = read_saved_inference(args.model_name_or_path, **_files(args))
-        if saved is not None:
-            logger.warning(
-                f"{args.model_name_or_path} is loaded as a plain model, without its method's inference. {saved.note}"
-            )
+        model = _load_checkpoint(args, config, options)
     write_padding(model, tokenizer)
     if isinstance(model, MeanHeadForSequenceClassification) and tokenizer is not None:
         check_mean_head(model, probe_texts(tokenizer, model.device))
     if args.lora_rank:
         model = with_adapters(model, args)
+        if mixed is not None:
+            for weight in model.parameters():
+                weight.data = weight.data.float() if weight.requires_grad else weight.data
     if args.freeze_embeddings:
         _freeze_embeddings(model)
     return model
+
+
+def _load_checkpoint(args: ModelArguments, config: Any, options: dict[str, Any]) -> Any:
+    described = _described(args)
+    if described is not None:
+        name, attention = args.model_name_or_path, args.attn_implementation
+        return load_adapter(name, described, attention=attention, **_files(args))
+    with _loading(args):
+        model = AutoModelForSequenceClassification.from_pretrained(
+            args.model_name_or_path,
+            config=config,
+            ignore_mismatched_sizes=args.ignore_mismatched_sizes,
+            **hub_options(args),
+            **options,
+        )
+    if "quantization_config" in options:
+        model = prepare_quantized(model, options["quantization_config"])
+    saved = read_saved_inference(args.model_name_or_path, **_files(args))
+    if saved is not None:
+        logger.warning(
+            f"{args.model_name_or_path} is loaded as a plain model, without its method's inference. {saved.note}"
+        )
+    return model
+
+
+def _of_new(options: dict[str, Any]) -> dict[str, Any]:
+    """The options for a model with random weights, whose data type is float32 by default."""
+    return {name: value for name, value in options.items() if value != AUTO}
 
 
 def _freeze_embeddings(model: Any) -> None:
@@ -179,7 +234,9 @@ def _freeze_embeddings(model: Any) -> None:
     embeddings.requires_grad_(False)
 
 
-def _new_word_model(args: ModelArguments, config: Any, tokenizer: Any, words: WordSource) -> Any:
+def _new_word_model(
+    args: ModelArguments, config: Any, tokenizer: Any, words: WordSource, options: dict[str, Any]
+) -> Any:
     config.vocab_size, config.pad_token_id = len(tokenizer), tokenizer.pad_token_id
     if words.vectors is not None and args.config_name is None:
         config.embedding_size = int(words.vectors.shape[1])
@@ -190,7 +247,7 @@ def _new_word_model(args: ModelArguments, config: Any, tokenizer: Any, words: Wo
             f"without "
             "--word_vectors are random: give --word_vectors, or leave it out."
         )
-    model = AutoModelForSequenceClassification.from_config(config)
+    model = AutoModelForSequenceClassification.from_config(config, **_of_new(options))
     if words.vectors is not None:
         fill_embeddings(model.get_input_embeddings(), tokenizer.get_vocab(), words)
     return model

@@ -11,6 +11,7 @@ from hf_robust.attacks import Example, Victim, Vote, VotingVictim
 from hf_robust.attacks.engine.black_box import BlackBox
 from hf_robust.attacks.engine.journal import Journal, prediction_of
 from hf_robust.attacks.engine.requests import Columns
+from hf_robust.models.architecture import precision
 from hf_robust.models.weights import weights_hash
 from hf_robust.runs import Ranks, RunCard
 from hf_robust.wiring.restored import RestoredInference
@@ -109,7 +110,7 @@ class OpenedVictim:
     def card(self, ranks: Ranks) -> RunCard:
         """Entries for the run card; what a function of texts was asked is counted over all ranks."""
         if self.black_box is None:
-            return self.restored.card
+            return {"precision": precision(self.model), **self.restored.card}
         described = ranks.gather(self.black_box.describe())
         totals = {name: sum(each[name] for each in described) for name in ("asked", "retried")}
         return {"victim": described[0] | totals}

@@ -39,6 +39,7 @@ from hf_robust.training.arguments import RobustTrainingArguments
 from hf_robust.training.sharding import check_sharding
 from hf_robust.training.view_arguments import GenerationArguments
 from hf_robust.wiring.flag_help import help_of_every_flag, help_of_method, help_of_script
+from hf_robust.wiring.precision import check_packages
 from hf_robust.words import UNSPACED, language_name
 
 logger = logging.getLogger(__name__)
@@ -142,6 +143,7 @@ def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
     check_best_metric(arguments.training.metric_for_best_model, expected_by(arguments))
     check_votes(arguments.attack)
     check_flags(arguments)
+    check_packages(arguments.model)
     check_word_vectors(arguments)
     check_sharding(arguments.method, arguments.training, arguments.training.do_train)
     return arguments
@@ -219,6 +221,11 @@ def check_flag_names(flags: Iterable[str], names: set[str], method: type[RobustT
             raise ValueError(
                 f"--{flag} belongs to --robust_method {' or '.join(owners)}, and this run's method is {method.name}: "
                 "choose another method, or leave the flag out."
+            )
+        if flag in {field.name for group in SECTIONS.values() for field in dataclasses.fields(group)}:
+            raise ValueError(
+                f"--{flag} is not for --robust_method {method.name}, which makes adapters of its own: leave it out, "
+                "or choose another method."
             )
         close = difflib.get_close_matches(flag, names, n=1)
         hint = f"did you mean --{close[0]}" if close else "--help lists all flags"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,8 @@ import torch
 from headless import LABELS, adapted, logits, save_headless, train
 from transformers import AutoConfig, AutoModelForSequenceClassification, set_seed
 
-from benchmarks.architectures.configs import KINDS, NOT_MADE, tiny_config
+from benchmarks.architectures.configs import KINDS, NOT_MADE, full_batch, tiny_config
 from hf_robust.models.adapter_files import unsaved_weights, write_config
-from hf_robust.models.lora import target_layers, whole_modules
 from hf_robust.models.trained import load_trained
 
 peft = pytest.importorskip("peft")
@@ -62,13 +62,35 @@ def test_what_is_left_out_cannot_be_made(kind: str) -> None:
         AutoModelForSequenceClassification.from_config(tiny_config(kind))
 
 
-def test_adapters_go_where_peft_puts_them() -> None:
-    defaults = peft.utils.constants.TRANSFORMERS_MODELS_TO_LORA_TARGET_MODULES_MAPPING
-    compared = 0
-    for kind in (kind for kind in KINDS if kind in defaults):
-        with torch.device("meta"):
-            model = AutoModelForSequenceClassification.from_config(tiny_config(kind))
-        wanted = {name for name, _ in model.named_modules() if name.rsplit(".", 1)[-1] in defaults[kind]}
-        assert set(target_layers(model, None, whole_modules(model), flag="")) == wanted, kind
-        compared += 1
-    assert compared > 20
+@pytest.mark.parametrize(
+    ("kind", "left_out"),
+    [
+        ("big_bird", "bert.pooler"),  # which the head does not read
+        ("canine", "canine.final_char_encoder.layer.0.output.dense"),  # of characters, after the pooled vector
+        ("esm", "esm.contact_head.regression"),
+        ("modernvbert", "model.connector.modality_projection"),  # of images
+        ("phimoe", "model.layers.0.mlp.router"),  # which returns more than one tensor
+    ],
+)
+def test_layers_that_change_no_prediction_get_no_adapter(kind: str, left_out: str, tmp_path: Path) -> None:
+    save_headless(kind, tmp_path)
+    model = adapted(tmp_path)
+    plain = model.get_base_model()
+    assert isinstance(plain.get_submodule(left_out), torch.nn.Linear)
+    layers = {name for name, layer in plain.named_modules() if hasattr(layer, "lora_B")}
+    assert layers and left_out not in layers
+    with pytest.raises(ValueError, match=f"--lora_target_modules {left_out}: an adapter of this .* would change no"):
+        adapted(tmp_path, lora_target_modules=[left_out])
+    model.train()(**full_batch(), labels=torch.tensor([0, 1, 2])).loss.backward()
+    assert all(value.grad is not None for name, value in model.named_parameters() if "lora_B" in name)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "bert"])
+def test_peft_warns_of_nothing(kind: str, tmp_path: Path) -> None:
+    save_headless(kind, tmp_path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        model = adapted(tmp_path)
+    assert not [warning for warning in caught if "peft" in warning.filename]
+    transposed = [layer.fan_in_fan_out for layer in model.modules() if hasattr(layer, "lora_B")]
+    assert transposed and set(transposed) == {kind == "gpt2"}

@@ -486,7 +486,7 @@ def test_direct_trains_and_its_gradient_of_w_is_the_first_order_term(name: str, 
 
 def test_direct_refuses_attention_without_second_derivatives(tmp_path: Path) -> None:
     model = build_model(attn_implementation="sdpa")
-    message = "--adaptive_objective direct needs second derivatives, which sdpa attention does not have; load"
+    message = "--adaptive_objective direct needs second derivatives, which sdpa attention does not have; use --attn"
     with pytest.raises(ValueError, match=message):
         build_trainer("adaptive_pgd", tmp_path, model=model, adaptive_objective="direct")
     build_trainer("adaptive_pgd", tmp_path, model=model)

@@ -30,6 +30,7 @@ from transformers import AutoModelForSequenceClassification
 
 from hf_robust.attacks import ATTACKS, Resources
 from hf_robust.data import split_views
+from hf_robust.models.lora import ALL_LINEAR
 from hf_robust.models.trained import load_trained
 from hf_robust.modules.adapters import CLEAN, Adapters, find_heads, find_targets, load_adapters
 from hf_robust.trainers import METHODS
@@ -48,7 +49,9 @@ BATCH = batch_of("a good film", "a bad plot with the cold ending", "warm music",
 
 def adapted(kind: str = "bert", names: tuple[str, ...] = (CLEAN, "one"), seed: int = 0) -> tuple[Any, Adapters]:
     model = build_model(kind).eval()
-    adapters = Adapters(model, names, find_targets(model, None), rank=2, alpha=4.0, dropout=0.1, seed=seed).eval()
+    adapters = Adapters(
+        model, names, find_targets(model, [ALL_LINEAR]), rank=2, alpha=4.0, dropout=0.1, seed=seed
+    ).eval()
     generator = torch.Generator().manual_seed(seed)
     for value in adapters.up.values():
         value.data.copy_(torch.randn(value.shape, generator=generator))
@@ -89,10 +92,10 @@ def test_each_row_has_exactly_the_mix_of_delta_matrices(kind: str) -> None:
 def test_a_layer_adds_the_mixed_delta_matrix(kind: str) -> None:
     model, adapters = adapted(kind)
     shares = torch.tensor([[0.2, 0.8], [0.9, 0.1], [1.0, 0.0]])
-    x = torch.randn(3, 5, 16, generator=torch.Generator().manual_seed(1))
     with torch.no_grad(), adapters.sharing(shares):
         for target in adapters.targets:
             layer = model.get_submodule(target)
+            x = torch.randn(3, 5, layer.in_features, generator=torch.Generator().manual_seed(1))
             for row in range(3):
                 delta = sum(
                     shares[row, k] * adapters.weight_change(name, target) for k, name in enumerate(adapters.names)
@@ -271,7 +274,8 @@ def test_without_views_it_is_normal_training_of_a_lora_model(tmp_path: Path) -> 
         r=2,
         lora_alpha=4.0,
         lora_dropout=0.0,
-        target_modules=["query", "value"],
+        target_modules="all-linear",
+        exclude_modules=["pooler"],
         modules_to_save=["classifier", "pooler"],
     )
     model = peft.get_peft_model(build_model(), config)
@@ -312,8 +316,8 @@ def test_the_transposed_layers_of_gpt2_are_adapted_alike(tmp_path: Path) -> None
     pytest.importorskip("peft")
     build_architecture("gpt2").save_pretrained(tmp_path / "base")
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "base").eval()
-    targets = find_targets(model, None)
-    assert len(targets) == 2 and all(target.endswith("c_attn") for target in targets)
+    targets = find_targets(model, [ALL_LINEAR])
+    assert {target.rsplit(".", 1)[-1] for target in targets} == {"c_attn", "c_proj", "c_fc"} and len(targets) == 8
     adapters = Adapters(model, [CLEAN], targets, rank=2, alpha=4.0, dropout=0.0, seed=0).eval()
     for value in adapters.up.values():
         torch.nn.init.normal_(value, std=0.1)
@@ -327,6 +331,9 @@ def test_the_transposed_layers_of_gpt2_are_adapted_alike(tmp_path: Path) -> None
         with adapters.merged(model, CLEAN):
             plain.load_state_dict(model.state_dict())
         assert torch.allclose(plain(**batch).logits, wanted, atol=1e-5)
+        adapters.unmerge(plain, CLEAN)
+        for name, value in model.state_dict().items():
+            assert torch.allclose(plain.state_dict()[name], value, atol=1e-6), name
 
 
 def test_saving_leaves_the_weights_and_a_checkpoint_holds_the_encoder_as_it_was(tmp_path: Path) -> None:
@@ -341,7 +348,7 @@ def test_saving_leaves_the_weights_and_a_checkpoint_holds_the_encoder_as_it_was(
     ]
     assert all(torch.equal(value, states[0][key]) for key, value in before.items())
     changed = {key.split(".")[-2] for key, value in before.items() if not torch.equal(value, states[1][key])}
-    assert changed == {"query", "value"}
+    assert changed == {"query", "key", "value", "dense"}
 
 
 def test_adapters_of_other_modules_are_one_sentence(tmp_path: Path) -> None:
