@@ -10,7 +10,8 @@ from xml.sax.saxutils import quoteattr
 
 import torch
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
-from vocabularies import train_tokenizer
+
+from benchmarks.architectures.vocabularies import train_tokenizer
 
 
 class Sample(NamedTuple):
