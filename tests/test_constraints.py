@@ -1,0 +1,66 @@
+"""The pinned packages: on each supported Python every package has one pin, which setup.cfg admits."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+SETUP = configparser.ConfigParser()
+SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
+CLASSIFIERS = SETUP["metadata"]["classifiers"]
+PYTHONS = re.findall(r"Programming Language :: Python :: (3\.\d+)$", CLASSIFIERS, flags=re.MULTILINE)
+
+
+def requirements(text: str) -> list[Requirement]:
+    return [Requirement(line) for line in text.splitlines() if line.strip() and not line.startswith("#")]
+
+
+def pins(file: str) -> list[Requirement]:
+    return requirements((ROOT / file).read_text(encoding="utf-8"))
+
+
+def on(python: str, given: Iterable[Requirement]) -> list[Requirement]:
+    """Those that apply on a version of Python."""
+    return [one for one in given if one.marker is None or one.marker.evaluate({"python_version": python})]
+
+
+def asked_for() -> list[Requirement]:
+    """What the package and its extras need."""
+    options = [SETUP["options"]["install_requires"], *SETUP["options.extras_require"].values()]
+    return [requirement for option in options for requirement in requirements(option)]
+
+
+def test_the_supported_pythons_are_those_that_may_install_it() -> None:
+    assert len(PYTHONS) > 3 and SETUP["options"]["python_requires"] == f">={PYTHONS[0]}"
+
+
+@pytest.mark.parametrize("file", ["constraints.txt", "requirements-textattack.txt"])
+@pytest.mark.parametrize("python", PYTHONS)
+def test_a_package_has_one_pin(file: str, python: str) -> None:
+    counts = Counter(canonicalize_name(pin.name) for pin in on(python, pins(file)))
+    assert [name for name, count in counts.items() if count > 1] == []
+    needless = {canonicalize_name(one.name) for one in asked_for()} - {
+        canonicalize_name(one.name) for one in on(python, asked_for())
+    }
+    assert {canonicalize_name(pin.name) for pin in pins(file)} - counts.keys() <= needless, f"no pin on {python}"
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_setup_admits_the_pins(python: str) -> None:
+    versions = {
+        canonicalize_name(pin.name): next(iter(pin.specifier)).version for pin in on(python, pins("constraints.txt"))
+    }
+    wanted = {
+        requirement for requirement in on(python, asked_for()) if canonicalize_name(requirement.name) in versions
+    }
+    assert len(wanted) > 20
+    refused = [one for one in wanted if not one.specifier.contains(versions[canonicalize_name(one.name)])]
+    assert refused == []
