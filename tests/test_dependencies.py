@@ -1,9 +1,11 @@
-"""The pinned packages: on each supported Python every package has one pin, which setup.cfg admits."""
+"""The packages that are needed: declared, described in the docs, and with one pin on each supported Python."""
 
 from __future__ import annotations
 
+import ast
 import configparser
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +18,17 @@ ROOT = Path(__file__).parents[1]
 SETUP = configparser.ConfigParser()
 SETUP.read(ROOT / "setup.cfg", encoding="utf-8")
 CLASSIFIERS = SETUP["metadata"]["classifiers"]
+REQUIRED = SETUP["options"]["install_requires"]
+OF_A_PACKAGE = {"PIL": "pillow", "sklearn": "scikit-learn"}
+"""By name of an import, the package that has it under another name."""
+WITH_ANOTHER = {
+    "markupsafe": "jinja2",
+    "pillow": "matplotlib",
+    "pyarrow": "datasets",
+    "tokenizers": "transformers",
+    "typing-extensions": "torch",
+}
+"""Imported packages that are not declared, by the required package that does not work without them."""
 PYTHONS = re.findall(r"Programming Language :: Python :: (3\.\d+)$", CLASSIFIERS, flags=re.MULTILINE)
 
 
@@ -34,7 +47,7 @@ def on(python: str, given: Iterable[Requirement]) -> list[Requirement]:
 
 def asked_for() -> list[Requirement]:
     """What the package and its extras need."""
-    options = [SETUP["options"]["install_requires"], *SETUP["options.extras_require"].values()]
+    options = [REQUIRED, *SETUP["options.extras_require"].values()]
     return [requirement for option in options for requirement in requirements(option)]
 
 
@@ -64,3 +77,28 @@ def test_setup_admits_the_pins(python: str) -> None:
     assert len(wanted) > 20
     refused = [one for one in wanted if not one.specifier.contains(versions[canonicalize_name(one.name)])]
     assert refused == []
+
+
+def imported(file: Path) -> set[str]:
+    """Top-level names of the absolute imports of a file, wherever they stand."""
+    nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+    names = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+    names |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    return {name.partition(".")[0] for name in names}
+
+
+def test_what_is_imported_is_declared() -> None:
+    files = [file for room in ("hf_robust", "trainers", "callbacks") for file in (ROOT / room).rglob("*.py")]
+    names = set().union(*(imported(file) for file in [*files, ROOT / "run_glue_robust.py"]))
+    names -= sys.stdlib_module_names | {"hf_robust", "run_glue_robust", "textattack"}
+    packages = {canonicalize_name(OF_A_PACKAGE.get(name, name)) for name in names}
+    declared = {canonicalize_name(one.name) for one in asked_for()}
+    assert packages - declared == WITH_ANOTHER.keys()
+    required = {canonicalize_name(one.name) for one in requirements(REQUIRED)}
+    assert required <= packages and set(WITH_ANOTHER.values()) <= required
+
+
+def test_the_docs_say_why_each_package_is_required() -> None:
+    section = (ROOT / "docs" / "decisions.md").read_text(encoding="utf-8").split("\n## Dependencies\n")[1]
+    rows = re.findall(r"^\| `([^`]+)`", section, flags=re.MULTILINE)
+    assert list(map(canonicalize_name, rows)) == [canonicalize_name(one.name) for one in requirements(REQUIRED)]
