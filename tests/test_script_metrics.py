@@ -78,6 +78,7 @@ def test_a_metric_of_a_folder_stands_beside_every_built_in_one(
 
 
 @needs_evaluate
+@pytest.mark.slow
 @pytest.mark.parametrize("flags", [["precision"], ["user/metric", "--trust_remote_code"]])
 def test_a_metric_of_the_hub_without_a_network_is_one_sentence(flags: list[str], tmp_path: Path) -> None:
     offline = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0"}  # nobody answers there

@@ -10,14 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 
 HERE = Path(__file__).parent
 
 
-@pytest.fixture(scope="session")
-def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Method -> (weights on rank 0, weights on rank 1) after two steps of 2 x 4 rows."""
-    folder = tmp_path_factory.mktemp("two_ranks")
+def launch(folder: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HERE.parents[1]}:{HERE.parent}"}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     finished = subprocess.run(
@@ -28,6 +26,20 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         timeout=300,
     )
     assert finished.returncode == 0, finished.stderr[-4000:]
+
+
+@pytest.fixture(scope="session")
+def two_ranks(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> dict[str, Any]:
+    """Method -> (weights on rank 0, weights on rank 1) after two steps of 2 x 4 rows.
+
+    The first process of the tests that asks launches it, for all of them: it takes half a minute.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "two_ranks"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            launch(trained := tmp_path_factory.mktemp("two_ranks"))
+            trained.rename(folder)
     return {
         path.name.removesuffix("-0.pt"): tuple(
             torch.load(str(path).replace("-0.pt", f"-{rank}.pt")) for rank in (0, 1)
