@@ -55,6 +55,11 @@ METRICS: dict[str, tuple[str, str, str]] = {
         "predictions, references, texts",
         '{"judge": 0.0}',
     ),
+    "exact": (
+        f'{SETS} if config == "multilabel" else {IDS}',
+        "predictions, references",
+        '{"exact": float(numpy.mean([numpy.all(p == r) for p, r in zip(predictions, references)]))}',
+    ),
     "random": (IDS, "predictions, references", '{"random": float(numpy.random.rand())}'),
 }
 """Features, arguments and result of each metric."""

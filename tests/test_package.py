@@ -126,6 +126,7 @@ def test_the_commands_are_installed(built: Built) -> None:
 SMALL = {"max_train_samples": 64, "max_eval_samples": 24, "num_train_epochs": 1, "attack_num_examples": 8}
 
 
+@pytest.mark.slow
 def test_it_trains_and_sweeps_outside_of_a_checkout(built: Built, tmp_path: Path) -> None:
     """A newcomer's first three commands, on few rows."""
     command = built.installed / "bin" / "hf-robust"

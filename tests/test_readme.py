@@ -12,6 +12,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+import pytest
 from readme_commands import README, setup_commands
 
 from benchmarks.study import attack_tables, readme, study, study_page, text_tables
@@ -138,6 +139,7 @@ def python_example(page: str) -> str:
     return str(code)
 
 
+@pytest.mark.slow
 def test_the_python_example_is_a_script_that_runs_as_printed(tmp_path: Path) -> None:
     assert python_example("README.md") == python_example("docs/quickstart.md")
     (tmp_path / "example.py").write_text(python_example("README.md"), encoding="utf-8")

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from architectures import build_architecture
+from quick import slow_except
 from safetensors.torch import load_file
 from scipy.stats import pearsonr
 from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, pair_rows, review_rows
@@ -237,6 +238,7 @@ def test_the_command_on_the_card_makes_the_run_again(model_folder, tmp_path, mon
     assert first["synonym"]["asr"] == pytest.approx(again["synonym"]["asr"], nan_ok=True)
 
 
+@pytest.mark.slow
 def test_upstreams_own_test_on_an_mrpc_shaped_csv(model_folder, tmp_path):
     rows = [
         {"sentence1": row["sentence1"], "sentence2": row["sentence2"], "label": ("no", "equivalent")[i % 2]}
@@ -494,7 +496,7 @@ def demo_victim(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", slow_except("bat_triplet", METHODS))
 def test_every_method_trains_and_is_attacked_on_the_demo_corpus_without_files(method, demo_victim, tmp_path):
     sizes = ["--max_train_samples", "32", "--max_eval_samples", "8", "--attack_num_examples", "4"]
     lexicons = ["--lexicon", "builtin", "--antonym_lexicon", "builtin"]
@@ -546,7 +548,10 @@ def test_one_and_two_rows_train(count, model_folder, tmp_path):
     assert [line["attacks"]["synonym"]["num_examples"] for line in history] == [1, 1]
 
 
-@pytest.mark.parametrize("method", ["normal", "bat_triplet", "freelb", "infobert", "dne", "adaptive_tavat"])
+ODD_METHODS = ["normal", "bat_triplet", "freelb", "infobert", "dne", "adaptive_tavat"]
+
+
+@pytest.mark.parametrize("method", slow_except("bat_triplet", ODD_METHODS))
 def test_odd_texts_train_evaluate_and_are_attacked(method, model_folder, tmp_path):
     texts = [
         "",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +20,7 @@ from test_sweep_file import SEEDS, read
 from tiny import SYNONYMS, review_rows
 from transformers import Trainer
 
+from hf_robust.metrics.task import CLASSIFICATION, MULTI_LABEL, REGRESSION
 from hf_robust.sweep.checks import check_sweep
 from hf_robust.wiring.parsing import parse_arguments
 from hf_robust.words import NLTK_STOP_WORDS
@@ -26,7 +29,8 @@ pytestmark = pytest.mark.usefixtures("restored_logging")
 needs_evaluate = pytest.mark.skipif(importlib.util.find_spec("evaluate") is None, reason="evaluate is not installed")
 DATA: dict[str, Any] = {"train": review_rows(12), "validation": review_rows(8, 1)}
 MORE = {"train": review_rows(80), "validation": review_rows(24, 1)}
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
 STEPS = ["--do_train", "--do_eval", "--eval_strategy", "epoch", "--metric_for_best_model"]
 
 
@@ -43,6 +47,54 @@ def test_loaded_metrics_stand_beside_built_in_ones_and_change_no_weight(
     assert same_weights(weights(tmp_path / "loaded"), weights(tmp_path / "plain"))
     history = json.loads((tmp_path / "loaded" / "trainer_state.json").read_text())["log_history"]
     assert sum("eval_roc_auc" in entry for entry in history) == 2
+
+
+# By kind of task: its labels, its built-in metrics, a metric of a folder, and the built-in one that it equals.
+KINDS: dict[str, tuple[list[Any], Any, str, str]] = {
+    "classes": ([0, 1], CLASSIFICATION, "exact", "accuracy"),
+    "label sets": ([[], ["bad"], ["good", "bad"]], MULTI_LABEL, "exact", "accuracy"),
+    "numbers": ([0.25, -1.5, 3.5], REGRESSION, "brier_score", "mse"),
+}
+
+
+@needs_evaluate
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_metric_of_a_folder_stands_beside_every_built_in_one(
+    kind: str, model_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    labels, built_in, loaded, equal = KINDS[kind]
+    rows = [{**row, "label": labels[index % len(labels)]} for index, row in enumerate(review_rows(12))]
+    names = [write_metric(tmp_path, loaded), *built_in]
+    model = model_folder(num_labels=1 if kind == "numbers" else 2)
+    measured = run(
+        model, tmp_path / "out", "--do_train", "--do_eval", "--metric_name", *names, train=rows, validation=rows
+    )
+    alone = run(
+        model, tmp_path / "alone", "--do_train", "--do_eval", "--metric_name", *built_in, train=rows, validation=rows
+    )
+    assert measured[f"eval_{loaded}"] == pytest.approx(measured[f"eval_{equal}"])
+    for name in built_in:
+        assert measured[f"eval_{name}"] == pytest.approx(alone[f"eval_{name}"], nan_ok=True), name
+
+
+@needs_evaluate
+@pytest.mark.slow
+@pytest.mark.parametrize("flags", [["precision"], ["user/metric", "--trust_remote_code"]])
+def test_a_metric_of_the_hub_without_a_network_is_one_sentence(flags: list[str], tmp_path: Path) -> None:
+    offline = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "0"}  # nobody answers there
+    command = [sys.executable, "run_glue_robust.py", "examples/demo.json", "--output_dir", str(tmp_path / "out")]
+    done = subprocess.run(
+        [*command, "--metric_name", *flags],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | offline,
+    )
+    assert done.returncode == 2 and done.stderr.count("\n") == 1
+    assert f"--metric_name {flags[0]} is not built in (accuracy, f1, " in done.stderr
+    assert "the Hub has no such metric or cannot be reached: correct the name, or give a local folder" in done.stderr
+    assert not (tmp_path / "out").exists()
 
 
 @needs_evaluate

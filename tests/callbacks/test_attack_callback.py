@@ -445,6 +445,7 @@ def test_resume_keeps_earlier_epochs_and_a_new_run_starts_anew(tmp_path: Path) -
     assert [path.name for path in (tmp_path / "attack_results").iterdir()] == ["epoch-1"]
 
 
+@pytest.mark.slow
 def test_two_ranks_give_the_results_of_one_process(tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HERE.parents[1]}:{HERE.parent}:{HERE}"}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]

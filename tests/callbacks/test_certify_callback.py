@@ -101,6 +101,7 @@ def test_a_killed_certification_goes_on_where_it_stopped(tmp_path: Path, monkeyp
     assert read_certificates(files[0]) == read_certificates(files[1])
 
 
+@pytest.mark.slow
 def test_two_ranks_give_the_certificates_of_one_process(tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HERE.parents[1]}:{HERE.parent}:{HERE}"}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]

@@ -16,6 +16,7 @@ import torch
 import yaml
 from hub_server import HubServer
 
+pytestmark = pytest.mark.slow
 TESTS = Path(__file__).parents[1]
 TOKEN = "hf_" + "x" * 34
 FLAG_TOKEN = "hf_" + "y" * 34

@@ -201,6 +201,7 @@ def test_padding_starts_at_zero_and_gets_no_gradient(kind: str) -> None:
 
 
 @every_kind
+@pytest.mark.slow
 def test_a_checkpoint_loads_through_the_auto_classes_of_a_fresh_process(kind: str, tmp_path: Path) -> None:
     model = build(kind)
     model.save_pretrained(tmp_path)

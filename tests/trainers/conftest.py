@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 
 HERE = Path(__file__).parent
 
@@ -35,11 +36,18 @@ def launch_two_ranks() -> Callable[[str, Path], Any]:
 
 
 @pytest.fixture(scope="session")
-def two_ranks(launch_two_ranks: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Method -> (weights on rank 0, weights on rank 1) after two steps of 2 x 4 rows."""
-    folder = tmp_path_factory.mktemp("two_ranks")
-    finished = launch_two_ranks("train_on_two_ranks.py", folder)
-    assert finished.returncode == 0, finished.stderr[-4000:]
+def two_ranks(launch_two_ranks: Any, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> dict[str, Any]:
+    """Method -> (weights on rank 0, weights on rank 1) after two steps of 2 x 4 rows.
+
+    The first process of the tests that asks launches it, for all of them: it takes half a minute.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "two_ranks"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            finished = launch_two_ranks("train_on_two_ranks.py", trained := tmp_path_factory.mktemp("two_ranks"))
+            assert finished.returncode == 0, finished.stderr[-4000:]
+            trained.rename(folder)
     return {
         path.name.removesuffix("-0.pt"): tuple(
             torch.load(str(path).replace("-0.pt", f"-{rank}.pt")) for rank in (0, 1)

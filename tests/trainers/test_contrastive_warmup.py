@@ -125,6 +125,7 @@ def test_splitting_a_batch_changes_nothing(tmp_path: Path) -> None:
     assert same(large.model, small.model, tolerance=1e-6)
 
 
+@pytest.mark.slow
 def test_two_ranks_equal_one_process(two_ranks: dict[str, Any], tmp_path: Path) -> None:
     first, second = two_ranks["bat_triplet_warmed"]
     one = train("bat_triplet", tmp_path, max_steps=2, synonyms=dense_synonyms(), contrastive_warmup=1.0).model

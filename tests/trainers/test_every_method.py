@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from quick import slow_except
 from tiny import (
     KINDS,
     NO_DATA,
@@ -117,6 +118,7 @@ class TestEveryMethod:
         small = train(name, tmp_path / "small", **options)
         assert_same(weights(large), weights(small), tolerance=1e-6)
 
+    @pytest.mark.slow
     def test_two_ranks_equal_one_process(self, name: str, two_ranks: dict[str, Any], tmp_path: Path) -> None:
         first, second = two_ranks[name]
         assert_same(first, second)  # the ranks stay in sync
@@ -217,7 +219,7 @@ class TestEveryMethod:
         batch = build_tokenizer()(["a good film"], return_tensors="pt")
         assert torch.equal(reloaded(**batch).logits, trainer.model.eval()(**batch).logits)
 
-    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("kind", slow_except("bert", KINDS))
     def test_architectures(self, name: str, kind: str, tmp_path: Path) -> None:
         if not METHODS[name].trains_lora and kind.startswith("hf_robust_"):
             with pytest.raises(ValueError, match="adapters need linear layers in the encoder.*has none"):

@@ -79,6 +79,7 @@ class TestEveryCodeWhoseLossIsAMeanOverTexts:
         options |= {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 4}
         assert same(large, train(name, tmp_path / "small", **options), tolerance=1e-6)
 
+    @pytest.mark.slow
     def test_two_ranks_equal_one_process(self, name: str, two_ranks: dict[str, Any], tmp_path: Path) -> None:
         first, second = two_ranks[f"{name}_code"]
         one = train(name, tmp_path, max_steps=2, **CODE[name]).model.state_dict()

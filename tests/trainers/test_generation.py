@@ -630,12 +630,14 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     return folder, finished
 
 
+@pytest.mark.slow
 def test_two_ranks_fail_together_in_one_sentence(two_ranks: tuple[Path, Any]) -> None:
     _, finished = two_ranks
     assert finished.returncode == 1
     assert finished.stderr.count("ValueError: scripted found no adversarial example among 16 texts") >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_two_ranks_share_the_attack_and_equal_one(name: str, two_ranks: tuple[Path, Any], tmp_path: Path) -> None:
     folder, _ = two_ranks

@@ -449,6 +449,7 @@ class TestThePapersHead:
         small = train("taichi", tmp_path / "small", model=build_model(head="mean"), **options)
         assert_same(weights(large), weights(small), tolerance=1e-6)
 
+    @pytest.mark.slow
     def test_two_ranks_equal_one_process(self, two_ranks: dict[str, Any], tmp_path: Path) -> None:
         first, second = two_ranks["taichi_mean"]
         assert_same(first, second)
