@@ -140,6 +140,7 @@ class SMARTTrainer(RobustTrainer):
             init="gauss",
             same_dropout=args.same_dropout,
             special_tokens=args.adv_special_tokens,
+            relative=args.adv_relative,
         )
 
     def auxiliary(self) -> Auxiliary | None:

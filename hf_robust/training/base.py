@@ -81,7 +81,7 @@ class RobustTrainer(AuxiliaryTrainer):
     """Whether the method trains a model that has LoRA adapters (``--lora_rank``)."""
     batch_relative: bool = False
     """Whether the loss depends on which rows share a micro-batch; if batches are split, a warning says so."""
-    row_wise: ClassVar[Mapping[str, Any]] = {}
+    row_wise: Mapping[str, Any] = {}
     """Arguments under which splitting a batch into micro-batches changes no gradient, the model's dropout aside."""
     weakened_by: ClassVar[Mapping[str, str]] = {}
     """Logged values that can keep the model from learning its task, each with the flag to lower."""

@@ -11,7 +11,16 @@ import torch
 from torch import Tensor, nn
 from transformers import Trainer
 
-from hf_robust.adversary import Perturbation, perturbed, sample_norm
+from hf_robust.adversary import (
+    CLEAR_COSINE,
+    SMALLEST_COSINE,
+    Perturbation,
+    computing_type,
+    embedding_unit,
+    perturbed,
+    rounding_cosine,
+    sample_norm,
+)
 from hf_robust.training.arguments import as_flags
 from hf_robust.training.loss_increase import LossIncrease
 
@@ -79,6 +88,8 @@ class TaskTrainer(Trainer):
         self.model_accepts_loss_kwargs = False
         self.means = StepMeans()
         self.loss_increase = LossIncrease(self)
+        self._first_step: int | None = None
+        self._rounding_reported = False
 
     def inference(self, model: nn.Module, batch: Batch) -> Any:
         """The outputs of the model in use: evaluation and attacks predict by this method."""
@@ -110,7 +121,31 @@ class TaskTrainer(Trainer):
                 embedding_norm=sample_norm(embeddings * at.mask).mean(),
                 perturbation_norm=sample_norm((moved - embeddings) * at.mask).mean(),
             )
+            if at.relative:
+                self.log_values(embedding_unit=embedding_unit(embeddings, at.mask))
+            cosine = rounding_cosine(at, embeddings)
+            if cosine is not None:
+                self.log_values(perturbation_cosine=cosine)
+                self._check_rounding(cosine, embeddings)
         return moved
+
+    def _check_rounding(self, cosine: Tensor, embeddings: Tensor) -> None:
+        """Refuse a perturbation that the model's number format rounds away; checked in the first step only."""
+        if self._first_step is None:
+            self._first_step = self.state.global_step
+        if self.state.global_step > self._first_step or self._rounding_reported or float(cosine) > CLEAR_COSINE:
+            return
+        dtype = str(computing_type(embeddings)).removeprefix("torch.")
+        rounded = (
+            f"{self.name}: {dtype} rounds the perturbation (cosine {cosine:.2f} between the one that was asked for "
+            "and the one that is left"
+        )
+        remedy = "train in float32, or perturb more (--adv_relative gives sizes in units of the embeddings)"
+        if float(cosine) < SMALLEST_COSINE:
+            raise ValueError(f"{rounded}, and {SMALLEST_COSINE} is needed); {remedy}.")
+        self._rounding_reported = True
+        if self.is_world_process_zero():
+            logger.warning(f"{rounded}); to avoid that, {remedy}.")
 
     def _task_loss(self, model: nn.Module, batch: Batch, **forward: Any) -> tuple[Tensor, Any]:
         own_loss = self.label_smoother is None and self.args.class_weights is None
