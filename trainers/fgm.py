@@ -50,6 +50,7 @@ class FGMTrainer(RobustTrainer):
     citation = "miyato2017adversarial"
     config = FGMConfig
     presets = ("fgm.json",)
+    trains_multi_label = True
     zero_strength = {"adv_lr": 0.0, "clean_weight": 0.0}
     weakened_by = {"perturbation_norm": "adv_lr"}
 

@@ -121,6 +121,7 @@ class AdaptiveTrainer(RobustTrainer):
 
     wraps: ClassVar[str]
     """Name of the method whose ascent is wrapped."""
+    trains_multi_label = True
     wraps_average: ClassVar[bool] = False
     """Whether the wrapped loss is a mean over points, which determines beta and its own increment weights (5.3)."""
 

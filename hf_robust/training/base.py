@@ -26,6 +26,7 @@ from hf_robust.training.auxiliary_trainer import AuxiliaryTrainer
 from hf_robust.training.card_note import complete_card, keep_training_card
 from hf_robust.training.covered_texts import check_coverage
 from hf_robust.training.embedding_space import EmbeddingSpace
+from hf_robust.training.label_kinds import check_labels
 from hf_robust.training.leaving_chance import NearChanceWarning
 from hf_robust.training.plain_victim import PlainTraining
 from hf_robust.training.step_passes import Passes
@@ -54,7 +55,7 @@ class RobustTrainer(AuxiliaryTrainer):
 
     Raises:
         ValueError: ``args`` are not of the method's config, a lexicon is missing, the data set has no texts, or the
-            task is a regression.
+            labels are of a kind that the method does not train (:func:`check_labels`).
     """
 
     name: ClassVar[str]
@@ -77,6 +78,8 @@ class RobustTrainer(AuxiliaryTrainer):
     """Arguments under which the first step does what a step in the middle of a run does: no clean epochs before it."""
     trains_regression: ClassVar[bool] = False
     """Whether the method trains a model with one output and no classes."""
+    trains_multi_label: ClassVar[bool] = False
+    """Whether the method trains a model that gives a text several labels."""
     trains_lora: ClassVar[bool] = True
     """Whether the method trains a model that has LoRA adapters (``--lora_rank``)."""
     batch_relative: bool = False
@@ -107,10 +110,7 @@ class RobustTrainer(AuxiliaryTrainer):
         self.view_dataset, self.skip_labels, self.protection = view_dataset, skip_labels, protection
         super().__init__(*args, **kwargs)
         write_padding(self.model, self.processing_class)
-        if self.model.config.num_labels == 1 and not self.trains_regression:
-            raise ValueError(
-                f"{self.name} needs class labels, got a regression task (num_labels 1); use --robust_method normal."
-            )
+        check_labels(self)
         if self.train_dataset is not None:
             check_saves(self.model, str(self.args.output_dir), self.args.push_to_hub)
         self.card_writers: list[Callable[[Path], None]] = []

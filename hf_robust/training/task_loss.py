@@ -21,6 +21,8 @@ from hf_robust.adversary import (
     rounding_cosine,
     sample_norm,
 )
+from hf_robust.data.labels import MULTI
+from hf_robust.losses import sample_kl
 from hf_robust.training.arguments import as_flags
 from hf_robust.training.loss_increase import LossIncrease
 
@@ -90,6 +92,11 @@ class TaskTrainer(Trainer):
         self.loss_increase = LossIncrease(self)
         self._first_step: int | None = None
         self._rounding_reported = False
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a row has several labels, each with a prediction of its own."""
+        return getattr(self.model.config, "problem_type", None) == MULTI
 
     def inference(self, model: nn.Module, batch: Batch) -> Any:
         """The outputs of the model in use: evaluation and attacks predict by this method."""
@@ -172,6 +179,10 @@ class TaskTrainer(Trainer):
     def sample_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """(B,) task loss of each row, with label smoothing and class weights; adversaries maximise it."""
         weights = self.args.class_weights
+        if self.multi_label:
+            # The mean over the labels, so that the mean over the rows is the model's own loss.
+            losses = nn.functional.binary_cross_entropy_with_logits(logits.float(), labels.float(), reduction="none")
+            return losses.mean(-1)
         if labels.is_floating_point():
             raise ValueError(
                 f"{self.name} needs labels that are class ids, unlike those of this task; use --robust_method normal."
@@ -183,6 +194,10 @@ class TaskTrainer(Trainer):
             label_smoothing=self.args.label_smoothing_factor,
             reduction="none",
         )
+
+    def divergence_from(self, clean: Tensor) -> Callable[[Tensor], Tensor]:
+        """The function from (B, K) logits to (B,) divergences ``KL(p(clean) || p(logits))``, per row or per label."""
+        return partial(sample_kl, clean, multi_label=self.multi_label)
 
     def mean_divisor(self, batch: Batch) -> float | Tensor:
         """Divisor of the sum of :meth:`sample_losses` in :meth:`task_loss`: the rows, or their class weights."""
