@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from torch import nn
 
 from hf_robust.adversary import AdamRule, Adversary, SparseWeights, StepRule
-from hf_robust.losses import kl, sample_kl
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.follow import FollowArguments, Reading
@@ -101,6 +99,7 @@ class ASCCTrainer(RobustTrainer):
     config = ASCCConfig
     needs = ("synonyms",)
     presets = ("ascc.json", "ascc_code.json")
+    trains_multi_label = True
     zero_strength = {"ascc_beta": 0.0}
     weakened_by = {"loss_kl": "ascc_beta", "loss_adversarial": "ascc_weight"}
 
@@ -144,14 +143,14 @@ class ASCCTrainer(RobustTrainer):
         self.log_parts(ce=loss)
         if args.ascc_beta or args.ascc_weight:
             clean = outputs["logits"]
-            objective = partial(sample_kl, clean.detach())
+            objective = self.divergence_from(clean.detach())
             worst = self.embedding_space.worst(inputs, objective, self._start(inputs), replay=replay)
             with replay.again():
                 adversarial, moved = self.task_loss(model, inputs, at=worst)
             assert isinstance(worst, SparseWeights)
             self.log_values(weight_entropy=worst.entropy.mean())
             terms = {
-                "kl": (args.ascc_beta, kl(clean, moved["logits"])),
+                "kl": (args.ascc_beta, self.divergence_from(clean)(moved["logits"]).mean()),
                 "adversarial": (args.ascc_weight, adversarial),
             }
             parts = {name: weight * term for name, (weight, term) in terms.items() if weight}

@@ -9,14 +9,14 @@ from typing import Any
 from torch import nn
 
 from hf_robust.adversary import Adversary, StepRule
-from hf_robust.training.adversary_arguments import SpecialTokensArguments
+from hf_robust.training.adversary_arguments import EmbeddingSpaceArguments
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.step_passes import Passes
 
 
 @dataclass
-class FGMConfig(SpecialTokensArguments):
+class FGMConfig(EmbeddingSpaceArguments):
     """Length of the step; 1.0 is our choice for word vectors of BERT's size."""
 
     adv_lr: float = field(
@@ -50,6 +50,7 @@ class FGMTrainer(RobustTrainer):
     citation = "miyato2017adversarial"
     config = FGMConfig
     presets = ("fgm.json",)
+    trains_multi_label = True
     zero_strength = {"adv_lr": 0.0, "clean_weight": 0.0}
     weakened_by = {"perturbation_norm": "adv_lr"}
 
@@ -67,6 +68,7 @@ class FGMTrainer(RobustTrainer):
             rule=self.step_rule(),
             passes="stream" if self.args.clean_weight else "climb",
             special_tokens=self.args.adv_special_tokens,
+            relative=self.args.adv_relative,
         )
 
     def compute_loss(

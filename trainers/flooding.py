@@ -42,6 +42,7 @@ class FloodingTrainer(RobustTrainer):
     citation = "ishida2020flooding"
     config = FloodingConfig
     presets = ("flooding.json",)
+    trains_multi_label = True
     zero_strength = {"flood_level": 0.0}
     batch_relative = True
     row_wise = {"flood_level": 0.0}

@@ -44,6 +44,7 @@ class FreeLBTrainer(RobustTrainer):
     citation = "zhu2020freelb"
     config = FreeLBConfig
     presets = ("freelb.json",)
+    trains_multi_label = True
     zero_strength = {"adv_steps": 1, "adv_init_mag": 0.0}
     weakened_by = {"perturbation_norm": "adv_lr"}
 

@@ -79,6 +79,7 @@ class InfoBERTTrainer(RobustTrainer):
     citation = "wang2021infobert"
     config = InfoBERTConfig
     presets = ("infobert.json", "infobert_code.json")
+    trains_multi_label = True
     zero_strength = {"adv_steps": 1, "adv_init_mag": 0.0, "infobert_alpha": 0.0, "infobert_beta": 0.0}
     batch_relative = True
     row_wise = {"infobert_alpha": 0.0, "infobert_beta": 0.0}

@@ -23,6 +23,7 @@ class NormalTrainer(RobustTrainer):
     family = "baseline"
     zero_strength = {}
     trains_regression = True
+    trains_multi_label = True
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None

@@ -47,6 +47,7 @@ class PGDTrainer(RobustTrainer):
     citation = "madry2018towards"
     config = PGDConfig
     presets = ("pgd.json",)
+    trains_multi_label = True
     zero_strength = {"adv_lr": 0.0, "adv_init_mag": 0.0}
     weakened_by = {"perturbation_norm": "adv_lr"}
 

@@ -119,6 +119,7 @@ class SMARTTrainer(RobustTrainer):
     citation = "jiang2020smart"
     config = SMARTConfig
     presets = ("smart.json", "smart_code.json")
+    trains_multi_label = True
     zero_strength = {"smart_lambda": 0.0}
     weakened_by = {"loss_smoothness": "smart_lambda", "loss_bregman": "smart_mu"}
 
@@ -140,6 +141,7 @@ class SMARTTrainer(RobustTrainer):
             init="gauss",
             same_dropout=args.same_dropout,
             special_tokens=args.adv_special_tokens,
+            relative=args.adv_relative,
         )
 
     def auxiliary(self) -> Auxiliary | None:
@@ -174,9 +176,10 @@ class SMARTTrainer(RobustTrainer):
     def _climbed(self, inputs: Batch, clean: Tensor, replay: DropoutReplay) -> Variable:
         """The last point of the ascent. Logs the term at its first point as ``smoothness_start``: this is how much
         two draws of dropout differ, and about 0 if the passes share their masks."""
-        steps = list(self.embedding_space.climb(inputs, partial(sample_symmetric_kl, clean), replay=replay))
+        divergence = partial(sample_symmetric_kl, clean, multi_label=self.multi_label)
+        steps = list(self.embedding_space.climb(inputs, divergence, replay=replay))
         self.log_values(smoothness_start=self.args.smart_lambda * steps[0].losses.detach().mean())
         return steps[-1].after
 
     def _distance(self, outputs: Any, logits: Tensor) -> Tensor:
-        return symmetric_kl(outputs["logits"], logits, self.args.follow_code)
+        return symmetric_kl(outputs["logits"], logits, self.args.follow_code, self.multi_label)

@@ -74,6 +74,7 @@ class TAVATTrainer(RobustTrainer):
     citation = "li2021tavat"
     config = TAVATConfig
     presets = ("tavat.json", "tavat_code.json")
+    trains_multi_label = True
     zero_strength = {"adv_steps": 1, "adv_init_mag": 0.0}
     weakened_by = {"perturbation_norm": "adv_lr"}
 

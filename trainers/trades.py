@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from torch import nn
 
 from hf_robust.adversary import Adversary
-from hf_robust.losses import kl, sample_kl
 from hf_robust.training.adversary_arguments import ClimbArguments, require_noise
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
@@ -64,6 +62,7 @@ class TRADESTrainer(RobustTrainer):
     citation = "zhang2019trades"
     config = TRADESConfig
     presets = ("trades.json",)
+    trains_multi_label = True
     zero_strength = {"trades_lambda": 0.0}
     weakened_by = {"loss_kl": "trades_lambda"}
 
@@ -85,10 +84,10 @@ class TRADESTrainer(RobustTrainer):
         self.log_parts(ce=loss)
         if self.args.trades_lambda:
             clean = outputs["logits"]
-            worst = self.embedding_space.worst(inputs, partial(sample_kl, clean.detach()), replay=replay)
+            worst = self.embedding_space.worst(inputs, self.divergence_from(clean.detach()), replay=replay)
             with replay.again():
                 _, adversarial = self.task_loss(model, inputs, at=worst)
-            divergence = self.args.trades_lambda * kl(clean, adversarial["logits"])
+            divergence = self.args.trades_lambda * self.divergence_from(clean)(adversarial["logits"]).mean()
             self.log_parts(kl=divergence)
             loss = loss + divergence
         return (loss, outputs) if return_outputs else loss

@@ -15,14 +15,16 @@ from hf_robust.adversary.hook import (
 )
 from hf_robust.adversary.noise import Noise
 from hf_robust.adversary.norms import NORMS, StepRule, TokenSphere, sample_norm, token_norm
-from hf_robust.adversary.perturbation import Delta, OffsetVariable, Perturbation, Shift, Variable
+from hf_robust.adversary.perturbation import Delta, OffsetVariable, Perturbation, Shift, Variable, embedding_unit
 from hf_robust.adversary.replay import DropoutReplay, evaluating, preserved_random_state
+from hf_robust.adversary.rounding import CLEAR_COSINE, SMALLEST_COSINE, computing_type, rounding_cosine
 from hf_robust.adversary.token_aware import TokenAware
 
 __all__ = [
-    "DIRICHLET_DRAWS", "NORMS", "AdamRule", "Adversary", "ConvexWeights", "Delta", "DropoutReplay", "Hull", "Noise",
-    "OffsetVariable", "Perturbation", "Shift", "SparseWeights", "Step", "StepRule", "SteppedWeights", "TokenAware",
-    "TokenSphere", "Variable", "ascend", "at_look_ups", "changed_states", "climb", "dirichlet",
-    "embedding_width", "encoder_layers", "evaluating", "perturbed", "preserved_random_state", "project_simplex",
-    "sample_norm", "sequence_first", "token_norm", "word_embeddings",
+    "CLEAR_COSINE", "DIRICHLET_DRAWS", "NORMS", "SMALLEST_COSINE", "AdamRule", "Adversary", "ConvexWeights", "Delta",
+    "DropoutReplay", "Hull", "Noise", "OffsetVariable", "Perturbation", "Shift", "SparseWeights", "Step",
+    "StepRule", "SteppedWeights", "TokenAware", "TokenSphere", "Variable", "ascend", "at_look_ups",
+    "changed_states", "climb", "computing_type", "dirichlet", "embedding_unit", "embedding_width", "encoder_layers",
+    "evaluating", "perturbed", "preserved_random_state", "project_simplex", "rounding_cosine", "sample_norm",
+    "sequence_first", "token_norm", "word_embeddings",
 ]  # fmt: skip

@@ -29,6 +29,7 @@ class Adversary:
         same_dropout: all passes over a batch share their dropout masks, including the training pass.
         eval_mode: the ascent passes of a climb run without dropout.
         special_tokens: whether special tokens such as [CLS] and [SEP] are perturbed too.
+        relative: whether all sizes are multiples of the mean norm of a batch's embeddings (:func:`embedding_unit`).
     """
 
     steps: int
@@ -39,6 +40,7 @@ class Adversary:
     same_dropout: bool = False
     eval_mode: bool = False
     special_tokens: bool = True
+    relative: bool = False
 
     def start(self, ids: Tensor, mask: Tensor, width: int, noise: Noise) -> Delta:
         """The first perturbation of a batch: noise where ``mask`` (B, L) is 1, zeros elsewhere; (B, L, ``width``)."""
@@ -49,4 +51,4 @@ class Adversary:
             value = noise.normal(ids, mask, width) * self.init_mag
         else:
             value = noise.uniform(ids, mask, width) * self.rule.start_scale(mask.sum(1), width, self.init_mag)
-        return Delta(value * cells, cells, self.rule)
+        return Delta(value * cells, cells, self.rule, self.relative)

@@ -30,6 +30,7 @@ class TokenAware(OffsetVariable):
     mask: Tensor
     rule: StepRule
     token_step: float
+    relative: bool = False
 
     @property
     def leaves(self) -> tuple[Tensor, ...]:

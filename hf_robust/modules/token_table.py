@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 class TokenTable(nn.Module):
     """``table`` [vocabulary, E], drawn from U(-1, 1) * magnitude / sqrt(E); a buffer, because it has no gradient.
 
-    E is the embedding width, not the hidden width. The perturbations of a step are written at its end, over all
-    micro-batches and ranks, so that these do not change the mean of a word. All ranks have equal tables;
-    DistributedDataParallel also sends the table in each pass, which ``--ddp_broadcast_buffers False`` avoids.
+    E is the embedding width, not the hidden width. Entries are in the unit of the start (``--adv_relative``). The
+    perturbations of a step are written at its end, over all micro-batches and ranks, so that these do not change the
+    mean of a word. All ranks have equal tables; DistributedDataParallel also sends the table in each pass, which
+    ``--ddp_broadcast_buffers False`` avoids.
 
     Args:
         trainer: the trainer, whose ``args`` are ``TokenAwareArguments``.
@@ -47,7 +48,7 @@ class TokenTable(nn.Module):
         if args.tavat_norm != "zero":
             eta = self.look_up(batch["input_ids"], delta.mask, args.tavat_norm)
         shrink = delta.rule.shrink(sample_norm(delta.value + eta))
-        return TokenAware(delta.value * shrink, eta * shrink, delta.mask, delta.rule, args.token_step)
+        return TokenAware(delta.value * shrink, eta * shrink, delta.mask, delta.rule, args.token_step, delta.relative)
 
     def look_up(self, ids: Tensor, mask: Tensor, norm: str) -> Tensor:
         """(B, L, E) normalised table entries of the words, zero where ``mask`` (B, L, 1) is zero.

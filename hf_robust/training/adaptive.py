@@ -121,6 +121,7 @@ class AdaptiveTrainer(RobustTrainer):
 
     wraps: ClassVar[str]
     """Name of the method whose ascent is wrapped."""
+    trains_multi_label = True
     wraps_average: ClassVar[bool] = False
     """Whether the wrapped loss is a mean over points, which determines beta and its own increment weights (5.3)."""
 
@@ -239,10 +240,10 @@ class AdaptiveTrainer(RobustTrainer):
             if direct:
                 # The sum of Eq. 11 is not the loss at a point, so that no loss increase can be measured.
                 with self.loss_increase.paused():
-                    loss, outputs = self.task_loss(model, inputs, at=Shift(first, start.mask))
+                    loss, outputs = self.task_loss(model, inputs, at=Shift(first, start.mask, start.relative))
                 return loss + beta * torch.dot(weights, self._slopes(steps, divisor)), outputs
             offset = first + beta * torch.tensordot(weights, increments, dims=1)
-            loss, outputs = self.task_loss(model, inputs, at=Shift(offset, start.mask))
+            loss, outputs = self.task_loss(model, inputs, at=Shift(offset, start.mask, start.relative))
         if self.args.log_linearisation_error:
             linear = steps[0].losses.sum() / divisor
             linear = linear + beta * torch.dot(weights.detach(), self._slopes(steps, divisor))
@@ -265,7 +266,7 @@ class AdaptiveTrainer(RobustTrainer):
 
         ``increment_alignment`` is 1 if all increments have the same direction: then the weights change the point
         little. ``point_moved`` is the distance between the points of the learnt and of the initial weights, relative
-        to the norm of the latter.
+        to the norm of the latter. With ``--adv_relative`` the size ``increment_norm`` is relative too.
         """
         sizes = torch.linalg.vector_norm(increments, dim=(2, 3)).mean(0)
         aligned = torch.linalg.vector_norm(increments.mean(0), dim=(1, 2)) / sizes.clamp(min=1e-12)

@@ -10,17 +10,25 @@ from hf_robust.training.arguments import RobustTrainingArguments, check_choice, 
 
 
 @dataclass
-class SpecialTokensArguments(RobustTrainingArguments):
-    """Flag of the tokens that the adversary may perturb."""
+class EmbeddingSpaceArguments(RobustTrainingArguments):
+    """Flags of the tokens that the adversary may perturb, and of the unit of its sizes."""
 
     adv_special_tokens: bool = field(
         default=True,
         metadata={"help": "Perturb special tokens such as [CLS] and [SEP] too, as the official codes do."},
     )
+    adv_relative: bool = field(
+        default=False,
+        metadata={
+            "help": "Step, noise and radius (adv_lr, adv_init_mag, adv_max_norm) are multiples of the mean norm of a "
+            "micro-batch's word embeddings, so that they mean the same for every model; off: absolute, as in the "
+            "papers."
+        },
+    )
 
 
 @dataclass
-class StepArguments(SpecialTokensArguments):
+class StepArguments(EmbeddingSpaceArguments):
     """Flags of an adversary's start and steps; the defaults are TextDefender's."""
 
     adv_steps: int = field(default=5, metadata={"help": "[k] number of ascent steps."})
@@ -63,6 +71,7 @@ class AdversaryArguments(StepArguments):
             "init_mag": self.adv_init_mag,
             "same_dropout": self.same_dropout,
             "special_tokens": self.adv_special_tokens,
+            "relative": self.adv_relative,
         }
         return Adversary(**{**settings, **changes})
 

@@ -26,6 +26,7 @@ from hf_robust.training.auxiliary_trainer import AuxiliaryTrainer
 from hf_robust.training.card_note import complete_card, keep_training_card
 from hf_robust.training.covered_texts import check_coverage
 from hf_robust.training.embedding_space import EmbeddingSpace
+from hf_robust.training.label_kinds import check_labels
 from hf_robust.training.leaving_chance import NearChanceWarning
 from hf_robust.training.plain_victim import PlainTraining
 from hf_robust.training.sharding import check_sharding
@@ -55,7 +56,7 @@ class RobustTrainer(AuxiliaryTrainer):
 
     Raises:
         ValueError: ``args`` are not of the method's config, a lexicon is missing, the data set has no texts, or the
-            task is a regression.
+            labels are of a kind that the method does not train (:func:`check_labels`).
     """
 
     name: ClassVar[str]
@@ -78,11 +79,13 @@ class RobustTrainer(AuxiliaryTrainer):
     """Arguments under which the first step does what a step in the middle of a run does: no clean epochs before it."""
     trains_regression: ClassVar[bool] = False
     """Whether the method trains a model with one output and no classes."""
+    trains_multi_label: ClassVar[bool] = False
+    """Whether the method trains a model that gives a text several labels."""
     trains_lora: ClassVar[bool] = True
     """Whether the method trains a model that has LoRA adapters (``--lora_rank``)."""
     batch_relative: bool = False
     """Whether the loss depends on which rows share a micro-batch; if batches are split, a warning says so."""
-    row_wise: ClassVar[Mapping[str, Any]] = {}
+    row_wise: Mapping[str, Any] = {}
     """Arguments under which splitting a batch into micro-batches changes no gradient, the model's dropout aside."""
     weakened_by: ClassVar[Mapping[str, str]] = {}
     """Logged values that can keep the model from learning its task, each with the flag to lower."""
@@ -109,10 +112,7 @@ class RobustTrainer(AuxiliaryTrainer):
         super().__init__(*args, **kwargs)
         check_sharding(type(self), self.args, trains=self.train_dataset is not None)
         write_padding(self.model, self.processing_class)
-        if self.model.config.num_labels == 1 and not self.trains_regression:
-            raise ValueError(
-                f"{self.name} needs class labels, got a regression task (num_labels 1); use --robust_method normal."
-            )
+        check_labels(self)
         if self.train_dataset is not None:
             check_saves(self.model, str(self.args.output_dir), self.args.push_to_hub)
         self.card_writers: list[Callable[[Path], None]] = []

@@ -55,6 +55,9 @@ class EmbeddingSpace:
         self._trainer, self.adversary = trainer, adversary
         self._width = embedding_width(trainer.model)
         check_adversary_setup(trainer, adversary)
+        if adversary.relative and (trainer.row_wise or not trainer.batch_relative):
+            # The unit is a mean over the micro-batch, which each rank and each accumulation step computes for itself.
+            trainer.batch_relative, trainer.row_wise = True, {**trainer.row_wise, "adv_relative": False}
 
     # ---- start ----
 

@@ -11,7 +11,18 @@ import torch
 from torch import Tensor, nn
 from transformers import Trainer
 
-from hf_robust.adversary import Perturbation, perturbed, sample_norm
+from hf_robust.adversary import (
+    CLEAR_COSINE,
+    SMALLEST_COSINE,
+    Perturbation,
+    computing_type,
+    embedding_unit,
+    perturbed,
+    rounding_cosine,
+    sample_norm,
+)
+from hf_robust.data.labels import MULTI
+from hf_robust.losses import sample_kl
 from hf_robust.training.arguments import as_flags
 from hf_robust.training.loss_increase import LossIncrease
 from hf_robust.training.sharding import set_up_fsdp
@@ -80,6 +91,13 @@ class TaskTrainer(Trainer):
         self.model_accepts_loss_kwargs = False
         self.means = StepMeans()
         self.loss_increase = LossIncrease(self)
+        self._first_step: int | None = None
+        self._rounding_reported = False
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a row has several labels, each with a prediction of its own."""
+        return getattr(self.model.config, "problem_type", None) == MULTI
 
     def create_accelerator_and_postprocess(self) -> None:
         super().create_accelerator_and_postprocess()
@@ -115,7 +133,31 @@ class TaskTrainer(Trainer):
                 embedding_norm=sample_norm(embeddings * at.mask).mean(),
                 perturbation_norm=sample_norm((moved - embeddings) * at.mask).mean(),
             )
+            if at.relative:
+                self.log_values(embedding_unit=embedding_unit(embeddings, at.mask))
+            cosine = rounding_cosine(at, embeddings)
+            if cosine is not None:
+                self.log_values(perturbation_cosine=cosine)
+                self._check_rounding(cosine, embeddings)
         return moved
+
+    def _check_rounding(self, cosine: Tensor, embeddings: Tensor) -> None:
+        """Refuse a perturbation that the model's number format rounds away; checked in the first step only."""
+        if self._first_step is None:
+            self._first_step = self.state.global_step
+        if self.state.global_step > self._first_step or self._rounding_reported or float(cosine) > CLEAR_COSINE:
+            return
+        dtype = str(computing_type(embeddings)).removeprefix("torch.")
+        rounded = (
+            f"{self.name}: {dtype} rounds the perturbation (cosine {cosine:.2f} between the one that was asked for "
+            "and the one that is left"
+        )
+        remedy = "train in float32, or perturb more (--adv_relative gives sizes in units of the embeddings)"
+        if float(cosine) < SMALLEST_COSINE:
+            raise ValueError(f"{rounded}, and {SMALLEST_COSINE} is needed); {remedy}.")
+        self._rounding_reported = True
+        if self.is_world_process_zero():
+            logger.warning(f"{rounded}); to avoid that, {remedy}.")
 
     def _task_loss(self, model: nn.Module, batch: Batch, **forward: Any) -> tuple[Tensor, Any]:
         own_loss = self.label_smoother is None and self.args.class_weights is None
@@ -142,6 +184,10 @@ class TaskTrainer(Trainer):
     def sample_losses(self, logits: Tensor, labels: Tensor) -> Tensor:
         """(B,) task loss of each row, with label smoothing and class weights; adversaries maximise it."""
         weights = self.args.class_weights
+        if self.multi_label:
+            # The mean over the labels, so that the mean over the rows is the model's own loss.
+            losses = nn.functional.binary_cross_entropy_with_logits(logits.float(), labels.float(), reduction="none")
+            return losses.mean(-1)
         if labels.is_floating_point():
             raise ValueError(
                 f"{self.name} needs labels that are class ids, unlike those of this task; use --robust_method normal."
@@ -153,6 +199,10 @@ class TaskTrainer(Trainer):
             label_smoothing=self.args.label_smoothing_factor,
             reduction="none",
         )
+
+    def divergence_from(self, clean: Tensor) -> Callable[[Tensor], Tensor]:
+        """The function from (B, K) logits to (B,) divergences ``KL(p(clean) || p(logits))``, per row or per label."""
+        return partial(sample_kl, clean, multi_label=self.multi_label)
 
     def mean_divisor(self, batch: Batch) -> float | Tensor:
         """Divisor of the sum of :meth:`sample_losses` in :meth:`task_loss`: the rows, or their class weights."""

@@ -129,3 +129,20 @@ def test_computed_in_float32() -> None:
     half = sample_kl(P.to(torch.bfloat16), Q.to(torch.bfloat16))
     assert half.dtype == torch.float32
     assert torch.equal(half, sample_kl(P.to(torch.bfloat16).float(), Q.to(torch.bfloat16).float()))
+
+
+def test_of_several_labels_it_is_the_mean_of_bernoulli_divergences() -> None:
+    first, second = torch.randn(5, 3, generator=torch.Generator().manual_seed(0)) * 3, torch.zeros(5, 3)
+    second[:, 1] = 2.0
+    p, q = torch.distributions.Bernoulli(logits=first), torch.distributions.Bernoulli(logits=second)
+    expected = torch.distributions.kl_divergence(p, q).mean(1)
+    assert torch.allclose(sample_kl(first, second, multi_label=True), expected, atol=1e-6)
+    both = expected + torch.distributions.kl_divergence(q, p).mean(1)
+    assert torch.allclose(sample_symmetric_kl(first, second, multi_label=True), both, atol=1e-6)
+
+
+def test_of_one_label_it_is_that_of_the_two_classes_of_a_softmax() -> None:
+    first, second = torch.tensor([[1.3], [-40.0]]), torch.tensor([[-0.4], [40.0]])
+    zeros = torch.zeros(2, 1)
+    classes = sample_kl(torch.cat([first, zeros], 1), torch.cat([second, zeros], 1))
+    assert torch.allclose(sample_kl(first, second, multi_label=True), classes)
