@@ -141,9 +141,7 @@ class Adapters(nn.Module):
             weight = _matrix(model.get_submodule(target))
             weight.sub_(self.weight_change(name, target).to(weight.dtype))
 
-    def save(
-        self, folder: Path, model: Any, heads: Sequence[str], tokenizer: Any = None, write: bool = True
-    ) -> None:
+    def save(self, folder: Path, model: Any, heads: Sequence[str], tokenizer: Any = None, write: bool = True) -> None:
         """Write each adapter to ``folder/<name>`` in PEFT's format, with the shared head and the tokenizer.
 
         All ranks call this, since they gather a sharded head together; one of them has ``write``.
