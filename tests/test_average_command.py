@@ -19,10 +19,14 @@ from tiny import SYNONYMS, build_model, build_tokenizer, review_rows
 from transformers import AutoModelForSequenceClassification
 
 from hf_robust.cli.main import main
+from hf_robust.data.arguments import ModelArguments
+from hf_robust.data.labels import named_labels
 from hf_robust.metrics import wilson_interval
+from hf_robust.models.adapter_files import write_config
 from hf_robust.reports import average_figure
 from hf_robust.reports.average import label_points, text_box
 from hf_robust.training.twin import linear_average
+from hf_robust.wiring.checkpoints import load_config, load_model
 
 
 @pytest.fixture
@@ -46,6 +50,30 @@ def corpus(tmp_path: Path) -> dict[str, str]:
 def average(run: Path, corpus: dict[str, str], output: Path, *more: str) -> int:
     flags = ["--data", corpus["data"], "--lexicon", corpus["lexicon"], "--pos_tagger", "none", "--attacks", "synonym"]
     return main(["average", str(run), *flags, "--attack_num_examples", "10", "--output_dir", str(output), *more])
+
+
+def test_adapters_are_merged_before_they_are_averaged(corpus: dict[str, str], tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    base, out, merged = tmp_path / "base", tmp_path / "out", []
+    build_model().save_pretrained(base)
+    for name in ("run", "twin"):
+        args = ModelArguments(model_name_or_path=str(base), lora_rank=2)
+        model = load_model(args, load_config(args), named_labels(("bad", "good")))
+        for value in model.parameters():
+            value.data.add_(0.1 * (len(name) - 2) * value.requires_grad)
+        model.save_pretrained(tmp_path / name)
+        write_config(model, tmp_path / name)
+        build_tokenizer().save_pretrained(tmp_path / name)
+        merged.append(model.merge_and_unload().state_dict())
+    assert average(tmp_path / "run", corpus, out, "--twin", str(tmp_path / "twin"), "--lambdas", "0.25") == 0
+    found = AutoModelForSequenceClassification.from_pretrained(out / "lambda-0.25").state_dict()
+    expected = linear_average(*merged, 0.25)
+    assert found.keys() == expected.keys()
+    for key, value in found.items():
+        assert torch.allclose(value, expected[key], rtol=0, atol=1e-6), key
+    assert not torch.allclose(merged[0]["classifier.weight"], merged[1]["classifier.weight"])
+    card = json.loads((out / "lambda-0.25" / "run_card.json").read_text())
+    assert card["precision"] == {"dtype": "float32", "attention": "sdpa"}
 
 
 def test_each_average_is_saved_and_attacked(

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from headless import adapted, logits, save_headless, train
-from tiny import build_model, build_tokenizer, build_trainer
-from transformers import AutoModelForSequenceClassification
+from tiny import build_model, build_tokenizer, build_trainer, review_data
+from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification, set_seed
 
+from benchmarks.architectures.configs import tiny_config
 from hf_robust.data.arguments import ModelArguments
 from hf_robust.data.labels import named_labels
-from hf_robust.models.architecture import precision
+from hf_robust.models.adapter_files import write_config
+from hf_robust.models.architecture import architecture, precision
 from hf_robust.models.trained import load_trained
 from hf_robust.trainers import METHODS
 from hf_robust.wiring.checkpoints import load_config, load_model
@@ -84,8 +87,6 @@ def test_an_adapter_reloads_on_a_base_of_its_data_type(dtype: str, tmp_path: Pat
     save_headless("bert", tmp_path / "base")
     model = adapted(tmp_path / "base", dtype=dtype)
     train(model)
-    from hf_robust.models.adapter_files import write_config
-
     model.save_pretrained(tmp_path / "adapter")
     write_config(model, tmp_path / "adapter")
     again = load_trained(str(tmp_path / "adapter"))
@@ -184,6 +185,10 @@ DATA = ["--train_file", "x.json", "--validation_file", "x.json", "--output_dir",
         (["--quantization", "2bit", "--lora_rank", "2"], "2bit"),
         (["--quantization", "4bit", "--lora_rank", "2"], "--quantization 4bit needs bitsandbytes: pip install"),
         (
+            ["--quantization", "4bit", "--model_name_or_path", "demo", "--lora_rank", "2"],
+            "is for a checkpoint, and demo",
+        ),
+        (
             ["--quantization", "4bit", "--robust_method", "adpmixup", "--view_attacks", "synonym"],
             "--quantization is not for --robust_method adpmixup, which makes adapters of its own",
         ),
@@ -195,3 +200,81 @@ def test_what_cannot_be_is_one_sentence(flags: list[str], sentence: str, monkeyp
     with pytest.raises(ValueError, match=sentence) as caught:
         parse_arguments(["--model_name_or_path", "some/model", *DATA, *flags])
     assert "\n" not in str(caught.value)
+
+
+def test_quantization_without_a_gpu_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hf_robust.models.quantization.find_spec", lambda name: 1)
+    monkeypatch.setattr("torch.accelerator.is_available", lambda: True)
+    flags = ["--model_name_or_path", "some/model", *DATA, "--quantization", "8bit", "--lora_rank", "2"]
+    assert parse_arguments(flags).model.quantization == "8bit"
+    for without in ("--use_cpu", None):
+        monkeypatch.setattr("torch.accelerator.is_available", lambda gpu=without: gpu is not None)
+        with pytest.raises(ValueError, match="--quantization 8bit needs a GPU: bitsandbytes packs weights anew"):
+            parse_arguments([*flags, *filter(None, [without])])
+
+
+# ---- quantization ----
+
+
+@pytest.fixture
+def wide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A base model without pooler and head that bitsandbytes trains on a CPU."""
+    pytest.importorskip("peft")
+    modules = pytest.importorskip("bitsandbytes.nn.modules")
+    monkeypatch.setattr(modules, "has_avx512bf16", lambda: False)  # no packing at the first evaluation
+    set_seed(0)
+    config = tiny_config("bert", hidden_size=64, intermediate_size=128)
+    AutoModelForMaskedLM.from_config(config).save_pretrained(tmp_path / "base")
+    return tmp_path / "base"
+
+
+@pytest.mark.parametrize("kind", ["4bit", "8bit"])
+def test_an_adapter_trains_on_a_quantized_base_and_reloads_on_one(kind: str, wide: Path, tmp_path: Path) -> None:
+    model = adapted(wide, quantization=kind)
+    layers = {type(layer.base_layer).__name__ for layer in model.modules() if hasattr(layer, "lora_B")}
+    assert layers == {"Linear4bit" if kind == "4bit" else "Linear8bitLt"}
+    new = [name for name, weight in model.named_parameters() if weight.requires_grad and "lora_" not in name]
+    assert {name.split(".modules_to_save")[0].rsplit(".", 1)[-1] for name in new} == {"pooler", "classifier"}
+    before = logits(model)
+    train(model)
+    trained = logits(model)
+    assert (trained - before).abs().max() > 1e-3
+    model.save_pretrained(tmp_path / "out")
+    write_config(model, tmp_path / "out")
+    again = load_trained(str(tmp_path / "out"))
+    assert torch.equal(logits(again), trained)
+    assert precision(again) == precision(model) == {"dtype": "float32", "attention": "sdpa", "quantization": kind}
+    assert architecture(model)["parameters"] == architecture(adapted(wide))["parameters"]
+    # PEFT alone puts the adapter on the base as it is stored, without quantization.
+    config = AutoConfig.from_pretrained(tmp_path / "out", subfolder="classifier")
+    assert not hasattr(config, "quantization_config")
+    plain = AutoModelForSequenceClassification.from_pretrained(wide, config=config)
+    import peft
+
+    assert not torch.equal(logits(peft.PeftModel.from_pretrained(plain, tmp_path / "out")), trained)
+    with pytest.raises(ValueError, match="is an adapter of a quantized model, whose weights cannot take it up"):
+        load_trained(str(tmp_path / "out"), merged=True)
+
+
+def test_another_base_is_noticed_under_quantization(wide: Path, tmp_path: Path) -> None:
+    model = adapted(wide, quantization="4bit")
+    model.save_pretrained(tmp_path / "out")
+    write_config(model, tmp_path / "out")
+    set_seed(5)
+    config = tiny_config("bert", hidden_size=64, intermediate_size=128)
+    AutoModelForMaskedLM.from_config(config).save_pretrained(wide)
+    with pytest.raises(ValueError, match="has changed since the adapter"):
+        load_trained(str(tmp_path / "out"))
+
+
+def test_two_steps_of_a_method_on_a_quantized_base(wide: Path, tmp_path: Path) -> None:
+    model = adapted(wide, quantization="4bit")
+    frozen = {name: value.clone() for name, value in model.named_parameters() if not value.requires_grad}
+    rows = [{"sentence": f"a {word} film", "label": label} for label, word in enumerate(("bad", "fine", "good"))] * 2
+    trainer = build_trainer(
+        "freelb", tmp_path / "run", model=model, data=review_data(rows=rows), max_steps=2, gradient_checkpointing=True
+    )
+    trainer.train()
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    assert losses and all(map(math.isfinite, losses))
+    assert all(torch.equal(model.get_parameter(name), value) for name, value in frozen.items())

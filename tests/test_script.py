@@ -416,6 +416,35 @@ def test_an_adapter_of_a_model_without_padding_token_is_attacked_in_batches(tmp_
     assert sum(right) / len(rows) == found["eval_accuracy"]
 
 
+@pytest.mark.parametrize("kind", ["modernbert", "llama", "t5"])
+def test_an_adapter_of_seven_classes_is_evaluated_and_resumed(kind, tmp_path):
+    pytest.importorskip("peft")
+    base, out = tmp_path / "base", tmp_path / "out"
+    model = build_architecture(kind)  # with a head of three classes
+    assert model.config.num_labels == 3
+    for part in (model, build_tokenizer()):
+        part.save_pretrained(base)
+    names = ("anger", "fear", "joy", "love", "none", "sadness", "surprise")
+    data = {"train": [{**row, "label": names[index % 7]} for index, row in enumerate(review_rows(14))]}
+    data["validation"] = data["train"]
+    adapter = ["--do_train", "--lora_rank", "2", "--ignore_mismatched_sizes", "True", "--save_strategy", "epoch"]
+    flags = ["--do_eval", "--pad_to_max_length", "False", "--learning_rate", "0.05"]
+    trained = run(base, out, *flags, *adapter, **data)
+    again = run(out, tmp_path / "again", *flags, "--do_predict", **data, test=data["train"])
+    assert again["eval_loss"] == pytest.approx(trained["eval_loss"], abs=1e-6)
+    assert again["eval_accuracy"] == trained["eval_accuracy"]
+    lines = (tmp_path / "again" / "predict_results_None.txt").read_text().splitlines()
+    assert {line.split("\t")[1] for line in lines[1:]} <= set(names) and len(lines) == 15
+    assert not (tmp_path / "again" / "adapter_model.safetensors").exists()
+    checkpoint = max(out.glob("checkpoint-*"), key=lambda folder: int(folder.name.rpartition("-")[2]))
+    by_checkpoint = run(checkpoint, tmp_path / "checkpoint", *flags, **data)
+    assert by_checkpoint["eval_loss"] == pytest.approx(trained["eval_loss"], abs=1e-6)
+    with pytest.raises(
+        ValueError, match="is an adapter, which is measured as it was trained: leave --lora_rank, --dt"
+    ):
+        run(out, tmp_path / "wrong", *flags, "--lora_rank", "2", "--dtype", "float32", **data)
+
+
 def test_several_labels_for_each_row(model_folder, tmp_path):
     rows = [{**row, "label": [["a"], ["b", "c"], []][i % 3]} for i, row in enumerate(review_rows(9))]
     found = run(

@@ -43,8 +43,8 @@ base = AutoModelForSequenceClassification.from_pretrained(
 model = PeftModel.from_pretrained(base, "{name}").eval()
 ```
 
-`AutoModelForSequenceClassification.from_pretrained("{name}")` alone uses the labels and the padding token of the base
-model.
+`AutoModelForSequenceClassification.from_pretrained("{name}")` and `AutoPeftModelForSequenceClassification` alone use
+the labels, the number of classes and the padding token of the base model.
 """
 
 

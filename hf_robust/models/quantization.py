@@ -16,8 +16,8 @@ BASE_QUANTIZATION = "base_quantization"
 
 transformers takes an entry ``quantization_config`` for that of a checkpoint whose weights are stored quantized.
 """
-_NEW_IN_ENCODER = ("pooler",)
-"""Modules of an encoder that checkpoints of language models lack."""
+_POOLER = "pooler"
+"""The module of an encoder that checkpoints of language models lack."""
 
 
 def check_quantization(what: str) -> None:
@@ -37,13 +37,14 @@ def quantization_settings(kind: str, compute: torch.dtype, config: Any, **option
     Args:
         kind: ``4bit`` or ``8bit``.
         compute: data type in which 4-bit layers multiply.
-        config: the classifier's configuration; its head, which trains as a whole, is not quantized.
+        config: the classifier's configuration; its head and pooler, which may train as a whole, are not quantized.
         options: further arguments of ``from_config``.
     """
     with torch.device("meta"):
         model = AutoModelForSequenceClassification.from_config(config, **options)
     head = [name for name, _ in model.named_children() if name != model.base_model_prefix]
-    settings: dict[str, Any] = {"llm_int8_skip_modules": [*head, *_NEW_IN_ENCODER]}
+    poolers = [name for name, _ in model.named_modules() if name.rpartition(".")[2] == _POOLER]
+    settings: dict[str, Any] = {"llm_int8_skip_modules": [*head, *poolers]}
     if kind == "8bit":
         return BitsAndBytesConfig(load_in_8bit=True, **settings)
     return BitsAndBytesConfig(
@@ -67,9 +68,11 @@ def prepare_quantized(model: Any, settings: BitsAndBytesConfig) -> Any:
     Raises:
         ValueError: a quantized layer is in no checkpoint, so that its weights are random.
     """
+    from bitsandbytes.nn import Linear4bit, Linear8bitLt
     from peft import prepare_model_for_kbit_training
 
-    random = [name for name in new_weights(model) if is_quantized(model.get_parameter(name))]
+    layers = {name for name, layer in model.named_modules() if isinstance(layer, (Linear4bit, Linear8bitLt))}
+    random = [name for name in new_weights(model) if name.rpartition(".")[0] in layers]
     if random:
         raise ValueError(
             f"{', '.join(random[:3])} are in no checkpoint, and --quantization would keep their random weights: save "

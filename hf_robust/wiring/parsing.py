@@ -143,7 +143,7 @@ def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
     check_best_metric(arguments.training.metric_for_best_model, expected_by(arguments))
     check_votes(arguments.attack)
     check_flags(arguments)
-    check_packages(arguments.model)
+    check_packages(arguments.model, arguments.training)
     check_word_vectors(arguments)
     check_sharding(arguments.method, arguments.training, arguments.training.do_train)
     return arguments

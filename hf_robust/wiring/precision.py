@@ -36,7 +36,7 @@ def loading_options(args: ModelArguments, config: Any, mixed: torch.dtype | None
     return {name: value for name, value in options.items() if value is not None}
 
 
-def check_packages(args: ModelArguments) -> None:
+def check_packages(args: ModelArguments, training: RobustTrainingArguments) -> None:
     """Check, before anything is loaded, that packages and device of the flags are there.
 
     Raises:
@@ -44,6 +44,11 @@ def check_packages(args: ModelArguments) -> None:
     """
     if args.quantization is not None:
         check_quantization(f"--quantization {args.quantization}")
+        if training.use_cpu or not torch.accelerator.is_available():
+            raise ValueError(
+                f"--quantization {args.quantization} needs a GPU: bitsandbytes packs weights anew when they are "
+                "evaluated on a CPU, and cannot train them then. Leave it out, or use a smaller model."
+            )
     if args.attn_implementation == FLASH and not is_flash_attn_2_available():
         raise ValueError(
             f"--attn_implementation {FLASH} needs a GPU that flash-attn supports and its package: pip install "
