@@ -148,9 +148,7 @@ def train(name: str, folder: Path, options: dict[str, Any]) -> None:
         return
     trainer.train()
     trainer.save_model(str(folder))
-    assert any(map(is_sharded, trainer.model.state_dict().values())) is bool(options), (
-        "shards, or none, were asked for"
-    )
+    assert any(map(is_sharded, trainer.model.state_dict().values())) is bool(options), f"{name}: shards or not?"
     state = whole_state(trainer.model)
     if trainer.is_world_process_zero():
         torch.save(state, folder / "weights.pt")

@@ -11,13 +11,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from shard_on_two_ranks import RUNS, attacked_trainer, options_of
-from tiny import build_trainer, weights
+from tiny import build_model, build_trainer, weights
 
 from hf_robust.attacks import weights_hash
 from hf_robust.modules.auxiliary import PEER_FOLDER
 from hf_robust.runs import read_records
 from hf_robust.trainers import METHODS
-from hf_robust.training.sharding import check_sharding
+from hf_robust.training.restoring import check_checkpoint
+from hf_robust.training.sharding import check_sharding, layer_classes
 from hf_robust.wiring.parsing import parse_flags
 
 FSDP = {"fsdp": "full_shard", "fsdp_config": {"version": 2}}
@@ -120,6 +121,11 @@ def test_the_script_refuses_before_anything_is_loaded() -> None:
         parse_flags({**flags, "do_train": True, "train_file": "no-such-file.csv"})
 
 
+@pytest.mark.parametrize(("kind", "layers"), [("bert", ["BertLayer"]), ("hf_robust_lstm", []), ("distilbert", [])])
+def test_the_embedding_block_is_no_layer_to_gather(kind: str, layers: list[str]) -> None:
+    assert layer_classes(build_model(kind)) == layers
+
+
 @pytest.mark.parametrize("under_fsdp", [False, True])
 def test_a_checkpoint_of_the_other_kind_is_one_sentence(under_fsdp: bool, tmp_path: Path) -> None:
     trainer = build_trainer("normal", tmp_path, save_strategy="steps", save_steps=1)
@@ -131,4 +137,4 @@ def test_a_checkpoint_of_the_other_kind_is_one_sentence(under_fsdp: bool, tmp_pa
         (folder / "pytorch_model_fsdp.bin").write_bytes(b"")
     message = "was written without --fsdp .*; resume without it" if under_fsdp else "was written under --fsdp; resume"
     with pytest.raises(ValueError, match=message):
-        trainer.train(resume_from_checkpoint=str(folder))
+        check_checkpoint(trainer, folder)
