@@ -100,7 +100,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     model, tokenizer = load(args, config, labels, corpus)
 
     # Preprocessing the datasets: only the rows that are used are tokenized.
-    splits = Splits(corpus, labels, tokenizer, data_args, config, words_of(args.attack.language))
+    words, token_cache = words_of(args.attack.language), cache_folder() / "tokens"
+    splits = Splits(corpus, labels, tokenizer, data_args, config, words, token_cache)
     train_dataset, eval_dataset = tokenize(splits, args)
     train_dataset = with_extra_rows(train_dataset, args)  # [hf_robust]
 

@@ -117,7 +117,7 @@ class DataTrainingArguments:
     shuffle_seed: int = field(default=42, metadata={"help": "Seed of --shuffle_train_dataset."})
     overwrite_cache: bool = field(
         default=False,
-        metadata={"help": "No effect, since tokens are not cached; accepted so that run_glue command lines work."},
+        metadata={"help": "Tokenise again: the tokens of a split of 20,000 rows or more are stored for later runs."},
     )
 
     def __post_init__(self) -> None:

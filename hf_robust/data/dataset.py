@@ -2,33 +2,22 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
+from hf_robust.data import token_store
 from hf_robust.data.rows import Label, read_text_rows
+from hf_robust.data.token_store import Ragged
 from hf_robust.words import UNICODE_WORDS, Text, WordRule, word_token_positions
 
 CHUNK = 1000
 """Number of rows that are tokenised at a time, as in datasets.map."""
-
-
-class Ragged:
-    """Integer lists of different lengths in one flat array, with a tenth of the memory of Python lists."""
-
-    def __init__(self, lists: Sequence[Sequence[int]]) -> None:
-        self.ends: NDArray[np.int64] = np.cumsum([0, *map(len, lists)], dtype=np.int64)
-        flat = np.fromiter((value for values in lists for value in values), dtype=np.int64, count=int(self.ends[-1]))
-        small = flat.size == 0 or (flat.min() >= -128 and flat.max() <= 127)  # masks and segment ids
-        self.flat = flat.astype(np.int8 if small else np.int32)
-
-    def __getitem__(self, index: int) -> list[int]:
-        values: list[int] = self.flat[self.ends[index] : self.ends[index + 1]].tolist()
-        return values
 
 
 class TextDataset(Dataset[dict[str, Any]]):
@@ -47,6 +36,9 @@ class TextDataset(Dataset[dict[str, Any]]):
             that a ``datasets.ClassLabel`` names are matched by name. Default: the names of the ``ClassLabel``, if any.
         name: name of the split in errors, e.g. ``"train (train.csv)"``.
         word_rule: the definition of a word, by the language of the texts (``hf_robust.words.words_of``).
+        token_cache: a folder in which the tokens of a large split are stored by tokenizer, settings and texts, so that
+            a later start and the other ranks of a machine read them; None tokenises in each process.
+        overwrite_cache: tokenise again although the tokens are stored.
 
     Raises:
         ValueError: no rows, a column that is not there, a text that is not a string, a label that is missing or no
@@ -65,6 +57,8 @@ class TextDataset(Dataset[dict[str, Any]]):
         class_names: Sequence[str] | None = None,
         name: str = "the data set",
         word_rule: WordRule = UNICODE_WORDS,
+        token_cache: Path | None = None,
+        overwrite_cache: bool = False,
     ) -> None:
         self.name, self.word_rule = name, word_rule
         self.text_columns = (text_columns,) if isinstance(text_columns, str) else tuple(text_columns)
@@ -74,17 +68,20 @@ class TextDataset(Dataset[dict[str, Any]]):
         self.tokenizer = tokenizer
         self.max_length = max_length
         self.padding: bool | str = "max_length" if padding is True else padding
-        self._tokens = self._tokenize()
+        self._tokens = self._tokenize(token_cache, overwrite_cache)
 
-    def _tokenize(self) -> dict[str, Ragged]:
-        lists: dict[str, list[list[int]]] = {}
+    def _tokenize(self, cache: Path | None, overwrite: bool) -> dict[str, Ragged]:
         if self.tokenizer is None:
             return {}
-        for start in range(0, len(self._texts), CHUNK):
+        if cache is None or len(self) < token_store.MIN_ROWS or not token_store.can_be_stored(self.tokenizer):
+            return token_store.in_memory(self._chunks())
+        key = token_store.fingerprint(self.tokenizer, [self.max_length, self.padding], self._texts)
+        return token_store.in_files(cache / key, self._chunks(), overwrite)
+
+    def _chunks(self) -> Iterator[dict[str, Any]]:
+        for start in range(0, len(self), CHUNK):
             columns = [list(column) for column in zip(*self._texts[start : start + CHUNK], strict=True)]
-            for key, values in self._call_tokenizer(*columns).items():
-                lists.setdefault(key, []).extend(values)
-        return {key: Ragged(values) for key, values in lists.items()}
+            yield self._call_tokenizer(*columns)
 
     def _call_tokenizer(self, *texts: Any) -> dict[str, Any]:
         return dict(self.tokenizer(*texts, padding=self.padding, max_length=self.max_length, truncation=True))
@@ -121,9 +118,13 @@ class TextDataset(Dataset[dict[str, Any]]):
     def _is_full(self, index: int) -> bool:
         """Whether a row has the maximum number of tokens, so that its text may be longer."""
         limit = self.tokenizer.model_max_length if self.max_length is None else self.max_length
+        return bool(self._lengths[index] >= limit)
+
+    @cached_property
+    def _lengths(self) -> NDArray[np.int64]:
+        """Number of tokens of each row, without padding."""
         mask = self._tokens.get("attention_mask")
-        length: int = len(self._tokens["input_ids"][index]) if mask is None else sum(mask[index])
-        return length >= limit
+        return np.diff(self._tokens["input_ids"].ends) if mask is None else mask.sums()
 
     @cached_property
     def cut_rows(self) -> frozenset[int]:

@@ -1,8 +1,10 @@
 """From rows to tokenised splits: choose rows, encode labels, tokenise, and log the result."""
 
 import logging
+import os
 import random
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from hf_robust.data.arguments import DataTrainingArguments
@@ -12,6 +14,7 @@ from hf_robust.data.files import Rows
 from hf_robust.data.labels import UNLABELLED, Labels, is_missing, label_key
 from hf_robust.data.length import usable_length
 from hf_robust.data.load import Corpus
+from hf_robust.data.rows import Label
 from hf_robust.words import UNICODE_WORDS, WordRule
 
 logger = logging.getLogger(__name__)
@@ -25,6 +28,7 @@ class Splits:
         labels: the classes of the task.
         tokenizer, config: their maximum length limits ``--max_seq_length``. Without a tokenizer no text is cut.
         word_rule: the definition of a word, by the language of the texts.
+        token_cache: as in ``TextDataset``; ``--overwrite_cache`` tokenises again, once on each machine.
     """
 
     def __init__(
@@ -35,8 +39,9 @@ class Splits:
         args: DataTrainingArguments,
         config: Any = None,
         word_rule: WordRule = UNICODE_WORDS,
+        token_cache: Path | None = None,
     ) -> None:
-        self.word_rule = word_rule
+        self.word_rule, self.token_cache = word_rule, token_cache
         self.corpus, self.labels, self.tokenizer, self.args = corpus, labels, tokenizer, args
         self.max_length: int | None = None if tokenizer is None else self._cut_at(tokenizer, config)
         first: Rows = next((rows for rows in corpus.splits.values() if rows), [])
@@ -103,6 +108,8 @@ class Splits:
             label_column=label_column,
             name=where,
             word_rule=self.word_rule,
+            token_cache=self.token_cache,
+            overwrite_cache=self.args.overwrite_cache and os.environ.get("LOCAL_RANK", "0") == "0",
         )
 
     def _check_labels(self, rows: Rows, where: str) -> None:
@@ -151,13 +158,15 @@ class Splits:
 
 def _warn_of_contradictions(dataset: TextDataset, where: str) -> None:
     """Warn of texts that occur with several labels, so that some predictions are always wrong."""
-    labels: dict[tuple[str, ...], set[str]] = {}
+    labels: dict[tuple[str, ...], Label] = {}
+    contradictory: set[tuple[str, ...]] = set()
     for index in range(len(dataset)):
-        labels.setdefault(dataset.texts(index), set()).add(str(dataset.label(index)))
-    contradictory = sum(len(of_text) > 1 for of_text in labels.values())
+        texts, label = dataset.texts(index), dataset.label(index)
+        if labels.setdefault(texts, label) != label:
+            contradictory.add(texts)
     if contradictory:
         logger.warning(
-            f"{contradictory:,} texts of {where} occur with several labels, so no model can be always correct."
+            f"{len(contradictory):,} texts of {where} occur with several labels, so no model can be always correct."
         )
 
 
