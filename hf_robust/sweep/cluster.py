@@ -88,7 +88,7 @@ def connected(address: str | None) -> Any:
     """Return the module ``ray``, connected to a cluster.
 
     Raises:
-        ValueError: Ray is not installed, or no cluster answers.
+        ValueError: Ray is not installed, does not start, or no cluster answers.
     """
     try:
         import ray
@@ -101,10 +101,12 @@ def connected(address: str | None) -> Any:
     try:
         _knock(named)
         ray.init(address=address, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    except (OSError, RuntimeError, ValueError) as error:
+    except Exception as error:  # Ray raises a plain Exception where it does not start in time
+        ray.shutdown()
+        what = f"no Ray cluster answers at {named}" if named else "Ray does not start on this machine"
         raise ValueError(
-            f"no Ray cluster answers at {named or 'this machine'} ({str(error).splitlines()[0].rstrip('.')}): start "
-            "one by `ray start --head`, or leave --address out."
+            f"{what} ({str(error).splitlines()[0].rstrip('.')}): start one by `ray start --head`, and give its "
+            "--address, or leave --backend out."
         ) from error
     return ray
 

@@ -12,6 +12,8 @@ import torch
 
 from benchmarks.study import bat_claims, checks, distances, paired, run
 from benchmarks.study.experiment import TextExperiment
+from hf_robust.sweep.place import Place
+from hf_robust.sweep.pool import Pool
 from hf_robust.trainers import METHODS
 from hf_robust.views import DrawnViews
 
@@ -193,7 +195,7 @@ def test_measures_are_taken_before_a_model_is_dropped(
 ) -> None:
     steps: list[list[str]] = []
 
-    def logged(step: list[str], folder: Path, environment: dict[str, str]) -> int:
+    def logged(step: list[str], folder: Path, place: Place) -> int:
         steps.append(step)
         (folder / "model.safetensors").touch()
         (folder / "attack_results" / "epoch-3").mkdir(parents=True, exist_ok=True)
@@ -203,13 +205,34 @@ def test_measures_are_taken_before_a_model_is_dropped(
     monkeypatch.setattr(run, "ROOT", tmp_path)
     (tmp_path / "benchmarks" / "experiments").mkdir(parents=True)
     (tmp_path / "benchmarks" / "experiments" / "text_x.json").write_text(json.dumps(asked))
-    said = run.run(tmp_path / "results" / "text_x" / "flat-seed2", {"seed": 2}, tmp_path / "work")
+    said = run.run(tmp_path / "results" / "text_x" / "flat-seed2", {"seed": 2}, tmp_path / "work", Place())
     assert said == "done text_x/flat-seed2"
     assert [step[0] for step in steps] == ["run_glue_robust.py", *["-m"] * kept]
     if kept:
         assert steps[1][1] == "benchmarks.study.measures"
         assert steps[1][-3:] == [str(tmp_path / "work"), "--only", "flat-seed2"]
     assert (tmp_path / "work" / "text_x" / "flat-seed2" / "model.safetensors").exists() == kept
+
+
+def test_runs_that_need_another_run_come_after_all_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def named(result: Path, arguments: dict[str, Any], work: Path, place: Place) -> str:
+        if result.name == "full":
+            raise OSError("the disk is full")
+        return result.name
+
+    monkeypatch.setattr(run, "run", named)
+    jobs = [
+        (tmp_path / "x" / "needs", {"baseline_run": str(tmp_path / "work" / "x" / "normal-seed1")}),
+        (tmp_path / "x" / "normal-seed1", {"seed": 1}),
+        (tmp_path / "x" / "full", {"seed": 1}),
+    ]
+    pool = Pool(jobs=3, gpus_per_run=None)
+    run.run_all(jobs, tmp_path / "work", pool)
+    pool.stop()
+    lines = capsys.readouterr().out.splitlines()
+    assert set(lines[:2]) == {"normal-seed1", "FAILED x/full: the disk is full"} and lines[2:] == ["needs"]
 
 
 def test_a_change_of_a_difference_is_paired_over_four_settings(tmp_path: Path) -> None:
