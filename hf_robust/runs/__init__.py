@@ -68,7 +68,7 @@ from hf_robust.runs.pairs import (
 )
 from hf_robust.runs.queries import KeptQueries
 from hf_robust.runs.redaction import portable_path, redact
-from hf_robust.runs.run import Run, clear_results, label_names, load_run
+from hf_robust.runs.run import Run, clear_results, has_label_sets, label_names, load_run
 from hf_robust.runs.weights import adversary_weight_lines, read_adversary_weights, write_adversary_weights
 from hf_robust.runs.word_mask import (
     LEAST_RANK,
@@ -127,6 +127,7 @@ __all__ = [
     "is_torn",
     "is_training",
     "journal_seconds",
+    "has_label_sets",
     "label_names",
     "status_letters",
     "load_run",

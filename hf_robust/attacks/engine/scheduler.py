@@ -165,10 +165,10 @@ def _run_searches(
             example = waiting.popleft()
             planned = plan(example)
             is_cut = attack.leaves_unread_words and victim.words_read(planned.text) is not None
-            trial = Trial(attack, example, planned, victim.words_read if is_cut else None)
+            trial = Trial(attack, example, planned, victim.words_read if is_cut else None, victim.multi_label)
             search = attack_example(trial, replayed.get(example.idx))
             searches.append((trial, search, next(search)))
-        answers = _answer([request for *_, request in searches], victim, attack.reading.name, kept)
+        answers = _answer([request for *_, request in searches], victim, attack.reading().name, kept)
         going = []
         for (trial, search, _), answer in zip(searches, answers, strict=True):
             try:
@@ -266,13 +266,14 @@ class _Bar:
 
 def _check_examples(examples: Sequence[Example], victim: Classifier) -> None:
     ids: set[int] = set()
-    classes = victim.num_classes
+    classes, sets = victim.num_classes, victim.multi_label
     for example in examples:
         if example.idx in ids:
             raise ValueError(f"each example needs its own idx, but {example.idx} occurs twice.")
         ids.add(example.idx)
-        if example.label < 0 or (classes is not None and example.label >= classes):
+        if example.label < 0 or (classes is not None and example.label >= (2**classes if sets else classes)):
+            kind = "labels in each set" if sets else "classes"
             raise ValueError(
-                f"example {example.idx} has label {example.label}, but the model has {classes} classes; attack a "
+                f"example {example.idx} has label {example.label}, but the model has {classes} {kind}; attack a "
                 "split that has labels."
             )
