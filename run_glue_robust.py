@@ -93,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Labels: their names, in the checkpoint's order if it has the same names.
     config = load_config(model_args, training_args.do_train)
     labels = find_labels(corpus, data_args, config, training=training_args.do_train, classes=needs_classes(args))
-    check_task(labels, args.method, args.attack.attacks, args.certify.certify)  # [hf_robust]
+    check_task(labels, args.method, args.attack, args.certify.certify)  # [hf_robust]
     check_skip_labels(labels, args)  # [hf_robust]
 
     # Load pretrained model and tokenizer
@@ -174,7 +174,7 @@ def metric_function(args: Arguments, labels: Labels) -> Any:
     return glue_metrics(
         args.data.task_name,
         labels.is_regression,
-        is_multi_label=not (labels.is_single or labels.is_regression),
+        is_multi_label=labels.is_multi,
         metric_names=args.data.metric_name,
         positive=labels.ids[1]
         if args.data.task_name and not labels.is_regression

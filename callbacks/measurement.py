@@ -22,7 +22,7 @@ from hf_robust.attacks import ATTACKS, Victim
 from hf_robust.callbacks.best_metric import ExpectedMetrics, check_best_metric
 from hf_robust.metrics import AttackSummary, Guessing
 from hf_robust.metrics.keys import lower_is_better
-from hf_robust.metrics.task import logits_of
+from hf_robust.metrics.task import accuracy, logits_of, predicted
 from hf_robust.runs import HISTORY_FILE, clear_results, read_history, write_history_line
 
 logger = logging.getLogger(__name__)
@@ -375,7 +375,7 @@ def accuracy_of(output: EvalLoopOutput, summaries: Mapping[str, AttackSummary]) 
     if output.predictions is None or output.label_ids is None:
         return next((summary.extra["accuracy"] for summary in summaries.values()), math.nan)
     labels, predictions = _labels_and_predictions(output)
-    return float((predictions == labels).mean())
+    return accuracy(predictions, labels)
 
 
 def guessing_of_evaluation(
@@ -402,5 +402,7 @@ def _labels_and_predictions(output: EvalLoopOutput) -> tuple[NDArray[Any], NDArr
     # With --eval_do_concat_batches False both are lists of batches.
     logits = logits_of(output.predictions)
     labels = np.concatenate(output.label_ids) if isinstance(output.label_ids, list) else np.asarray(output.label_ids)
+    if labels.ndim > 1:
+        return labels, predicted(logits, is_regression=False, is_multi_label=True)
     # A stock Trainer's preprocess_logits_for_metrics may have taken the argmax already.
     return labels, logits if logits.ndim == 1 else logits.argmax(-1)

@@ -288,6 +288,21 @@ def test_attacks_by_gradient_need_a_model() -> None:
         attack(victim, pairs, ["gradient_mask"])
 
 
+def test_a_model_of_several_labels_for_each_text() -> None:
+    names = ["joy", "anger", "love"]
+    model = build_model(num_labels=3, problem_type="multi_label_classification")
+    model.config.id2label, model.config.label2id = dict(enumerate(names)), {name: i for i, name in enumerate(names)}
+    rows = [{"sentence": row["sentence"], "label": [["love", "joy"], []][index % 2]} for index, row in enumerate(ROWS)]
+    results = attack((model, build_tokenizer()), rows, ONE_ATTACK, **FLAGS)
+    (records,) = results.records.values()
+    assert {record.label for record in records} == {0b101, 0}
+    assert {record.status == "skipped" for record in records} >= {True}
+    for record in records:
+        assert (record.status == "skipped") == (record.original_prediction != record.label)
+    with pytest.raises(ValueError, match="has 3 classes .multi label classification. and .* has 2 .single label"):
+        attack((model, build_tokenizer()), ROWS, ONE_ATTACK, class_names=["a", "b"], **FLAGS)
+
+
 @pytest.mark.parametrize(
     "rows, message",
     [

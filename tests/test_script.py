@@ -32,7 +32,8 @@ from transformers import (
 )
 
 import run_glue_robust
-from hf_robust.runs import load_run
+from hf_robust.cli.main import main as command_line
+from hf_robust.runs import label_names, load_run, read_records
 from hf_robust.trainers import METHODS
 from hf_robust.wiring.checkpoint_attack import load_classifier
 from run_glue_robust import main
@@ -451,8 +452,41 @@ def test_several_labels_for_each_row(model_folder, tmp_path):
         model_folder(num_labels=3), tmp_path / "out", "--do_train", "--do_eval", "--do_predict",
         train=rows, validation=rows, test=rows[:2],
     )  # fmt: skip
-    assert 0 <= found["eval_f1"] <= 1
+    assert 0 <= found["eval_f1"] <= 1 and 0 <= found["eval_f1_macro"] <= 1 and 0 <= found["eval_accuracy"] <= 1
     assert (tmp_path / "out" / "predict_results_None.txt").read_text().startswith("index\tprediction\n0\t[")
+
+
+LABEL_SETS = [["a"], ["b", "c"], []]
+
+
+def label_set_rows(count):
+    return [{**row, "label": LABEL_SETS[index % 3]} for index, row in enumerate(review_rows(count))]
+
+
+def test_several_labels_are_trained_against_an_adversary_and_attacked(model_folder, tmp_path, capsys):
+    rows = label_set_rows(18)
+    (tmp_path / "s.json").write_text(json.dumps(SYNONYMS))
+    lexicon = ["--lexicon", str(tmp_path / "s.json"), "--pos_tagger", "none"]
+    attacked = ["--attacks", "synonym", "--attack_ranking", "gradient", *lexicon]
+    model = model_folder(num_labels=3)
+    out = tmp_path / "out"
+    found = run(
+        model, out, "--do_train", "--do_eval", "--robust_method", "freelb", "--adv_relative", "--adv_steps", "2",
+        *attacked, train=rows, validation=rows,
+    )  # fmt: skip
+    # Attacks are on all rows, so that both are the share of rows whose whole set is predicted.
+    assert found["eval_synonym_accuracy"] == pytest.approx(found["eval_accuracy"])
+    run_folder = load_run(out)
+    records = read_records(run_folder.records_file(run_folder.published, "synonym"))
+    assert {record.label for record in records} == {0b001, 0b110, 0}
+    assert label_names(run_folder)[0b110] == "b + c" and label_names(run_folder)[0] == "no label"
+    csv_file = write_rows(tmp_path / "rows.csv", [{**row, "label": json.dumps(row["label"])} for row in rows])
+    again = tmp_path / "again"
+    command_line(["attack", str(out), "--data", csv_file, *attacked, "--output_dir", str(again)])
+    measured = load_run(again)
+    assert measured.card["problem_type"] == "multi_label_classification"
+    assert measured.published["attacks"]["synonym"]["asr"] == pytest.approx(found["eval_synonym_asr"], nan_ok=True)
+    assert "are the labels permuted" not in capsys.readouterr().out
 
 
 def test_floats_are_classes_where_something_needs_classes(model_folder, tmp_path, caplog):
@@ -629,6 +663,27 @@ WRONG = {
         ["--do_train", "--attacks", "synonym", "--lexicon", "builtin"],
         {"train": [{"sentence": "good", "label": 0.5}]},
         "--attacks synonym needs one class for each row, and this is a regression",
+    ),
+    "several labels and another method": (
+        ["--do_train", "--robust_method", "safer", "--lexicon", "builtin"],
+        {"train": [{"sentence": "good", "label": ["a", "b"]}]},
+        "--robust_method safer needs one class for each row, and this is a task with several labels for each row: "
+        "give --robust_method normal, or a method that perturbs embeddings, such as freelb",
+    ),
+    "several labels and an obstinate attack": (
+        ["--do_train", "--do_eval", "--attacks", "synonym", "antonym", "--lexicon", "builtin"],
+        {"train": [{"sentence": "good", "label": ["a", "b"]}], "validation": [{"sentence": "a", "label": ["a"]}]},
+        "--attacks antonym needs one class for each text, and this task has several labels: leave it out",
+    ),
+    "several labels and a certificate": (
+        ["--do_train", "--do_eval", "--certify", "end", "--lexicon", "builtin"],
+        {"train": [{"sentence": "good", "label": ["a", "b"]}], "validation": [{"sentence": "a", "label": ["a"]}]},
+        "--certify end needs one class for each row, and this is a task with several labels",
+    ),
+    "a list of one 0 or 1 for each label": (
+        ["--do_train"],
+        {"train": [{"sentence": "good", "label": [0, 1, 1]}]},
+        r"has the labels \[0, 1, 1\], where one occurs twice: list the names or ids",
     ),
     "attack without evaluation": (
         ["--do_train", "--attacks", "synonym", "--lexicon", "builtin"],

@@ -17,7 +17,7 @@ from hf_robust.data.load import Corpus
 from hf_robust.data.splits import Splits
 from hf_robust.metrics import AttackRecord
 from hf_robust.runs import write_records
-from hf_robust.wiring.static_attacks import file_attacks, replay_attacks
+from hf_robust.wiring.static_attacks import file_attacks, label_names_of_run, replay_attacks
 
 NAMES = ("negative", "positive")
 ROWS = [{"sentence": "a good film", "label": 1}, {"sentence": "NA", "label": 0}]
@@ -191,3 +191,9 @@ def test_a_replay_of_another_task_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"id2label": {"0": "no", "1": "yes"}}))
     with pytest.raises(ValueError, match="with the labels no, yes, and this model has negative, positive"):
         replay_attacks([results(tmp_path)], NAMES, 1)
+
+
+def test_results_of_texts_with_several_labels_are_refused_where_labels_are_ids(tmp_path):
+    (tmp_path / "config.json").write_text('{"problem_type": "multi_label_classification", "id2label": {"0": "a"}}')
+    with pytest.raises(ValueError, match="the texts of .* have several labels, and this command needs one class"):
+        label_names_of_run(tmp_path / "attack_results" / "synonym.jsonl")

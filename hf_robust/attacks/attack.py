@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.reading import READINGS, Reading
 from hf_robust.attacks.engine.requests import Steps
+from hf_robust.attacks.engine.set_readings import SET_READINGS
 from hf_robust.attacks.parts.candidates import Candidates, RandomStates, Swap
 from hf_robust.attacks.parts.constraints import Constraint, OpenColumns
 from hf_robust.attacks.parts.goals import Goal
@@ -25,7 +26,10 @@ if TYPE_CHECKING:
 
 
 class Example(NamedTuple):
-    """One row to attack: its row number, its one or two text columns, and its label id."""
+    """One row to attack: its row number, its one or two text columns, and its label id.
+
+    The label of a text with several labels is the number of their set (``hf_robust.metrics.label_sets``).
+    """
 
     idx: int
     texts: tuple[str, ...]
@@ -94,10 +98,9 @@ class Attack:
         """The constraint on sentence similarity; None for an attack without one."""
         return next((rule for rule in self.constraints if isinstance(rule, SentenceSimilarity)), None)
 
-    @property
-    def reading(self) -> Reading:
-        """The ``Reading`` of the model's outputs."""
-        return READINGS[self.scores or "probability"]
+    def reading(self, multi_label: bool = False) -> Reading:
+        """The ``Reading`` of the model's outputs: of one class for each text, or of a set of labels."""
+        return (SET_READINGS if multi_label else READINGS)[self.scores or "probability"]
 
     @property
     def needs_gradient(self) -> bool:

@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> str:
     from hf_robust.attacks import AttackArguments
     from hf_robust.metrics import saturation_warning
     from hf_robust.reports import guessing_warnings, results_table
-    from hf_robust.runs import claim_folder, load_run
+    from hf_robust.runs import claim_folder, label_names, load_run
     from hf_robust.wiring.attack_results import write_attacks
     from hf_robust.wiring.checkpoint_attack import AttackOptions, measure_attacks
 
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> str:
     saturated = [saturation_warning(name, summary) for name, summary in results.summaries.items()]
     sentences = (*guessing_warnings(run), results.card.get("label_permutation"), *saturated)
     blocks = [*(f"Warning: {sentence}\n" for sentence in sentences if sentence), results_table(run)]
-    blocks += [before_and_after(name, record, results.card["label_names"], colour) for name, record in pairs]
+    blocks += [before_and_after(name, record, label_names(run), colour) for name, record in pairs]
     if not pairs:
         blocks.append("No attack changed a prediction by changing a text.\n")
     if results.remark:
@@ -125,7 +125,9 @@ def choose_pairs(records: Mapping[str, Sequence[AttackRecord]], count: int) -> l
     return [(name, record) for _, name, record in sorted(ranked, key=lambda item: item[0])[:count]]
 
 
-def before_and_after(name: str, record: AttackRecord, label_names: Sequence[str], colour: bool = False) -> str:
+def before_and_after(
+    name: str, record: AttackRecord, label_names: Sequence[str] | Mapping[int, str], colour: bool = False
+) -> str:
     """Describe one success in three lines: predictions and changed words, the text before, the text after.
 
     Args:

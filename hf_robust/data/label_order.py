@@ -55,7 +55,8 @@ def _infer(corpus: Corpus, args: DataTrainingArguments, config: Any, training: b
         return Labels(REGRESSION)
     declared = () if args.do_regression else corpus.label_names
     rows = corpus.rows("train") if "train" in corpus.splits else []
-    kind = MULTI if rows and isinstance(rows[0].get(corpus.label_column), list) else SINGLE
+    first = next((split[0] for split in (rows, *corpus.splits.values()) if split), {})
+    kind = MULTI if isinstance(first.get(corpus.label_column), list) else SINGLE
     if args.class_names:
         return _from_class_names(corpus, args.class_names, kind, config, training)
     if declared:

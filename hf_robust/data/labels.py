@@ -22,6 +22,8 @@ GENERIC = re.compile(r"LABEL_(\d+)")
 WHOLE = re.compile(r"(-?(?:0|[1-9]\d*))(?:\.0+)?")
 LABEL_NAMES = "label_names"
 """Key of the label names by id in run cards."""
+PROBLEM_TYPE = "problem_type"
+"""Key of the kind of the task in run cards, if rows have several labels."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,13 @@ class Labels:
 
     @property
     def is_single(self) -> bool:
-        """Whether each row has one class, as robust methods and attacks need."""
+        """Whether each row has one class."""
         return self.problem_type == SINGLE
+
+    @property
+    def is_multi(self) -> bool:
+        """Whether each row has a set of labels."""
+        return self.problem_type == MULTI
 
     @property
     def num_labels(self) -> int:
@@ -58,7 +65,7 @@ class Labels:
         """Whether a raw value is a label of this task."""
         if self.is_regression:
             return isinstance(raw, Real) and raw == raw
-        if self.problem_type == MULTI:
+        if self.is_multi:
             return isinstance(raw, (list, tuple)) and all(label_key(value) in self.ids for value in raw)
         return not isinstance(raw, (list, dict)) and label_key(raw) in self.ids
 
@@ -66,7 +73,7 @@ class Labels:
         """Return the class id, the score, or one 0/1 float for each class."""
         if self.is_regression:
             return float(raw)
-        if self.problem_type == MULTI:
+        if self.is_multi:
             present = {self.ids[label_key(value)] for value in raw}
             return [float(index in present) for index in range(self.num_labels)]
         return self.ids[label_key(raw)]
@@ -81,7 +88,8 @@ class Labels:
     def describe(self) -> dict[str, Any]:
         """Describe the labels for a run card: their names by id, the source of the names, and what was guessed."""
         guess = {"label_guess": self.guess} if self.guess else {}
-        return {LABEL_NAMES: list(self.names), "label_names_from": self.origin, **guess}
+        kind = {PROBLEM_TYPE: self.problem_type} if self.is_multi else {}
+        return {LABEL_NAMES: list(self.names), "label_names_from": self.origin, **kind, **guess}
 
     def write_to(self, config: Any) -> None:
         """Write number, names and kind to a configuration; some models, such as BART, lose default names on reload."""
@@ -175,10 +183,22 @@ def observed_labels(
             )
         return Labels(REGRESSION)
     kind = MULTI if any(isinstance(value, (list, tuple)) for value in values) else SINGLE
-    if kind == MULTI and not all(isinstance(value, (list, tuple)) for value in values):
-        raise ValueError(f"{where} mixes lists of labels and single labels: make every label a list.")
+    if kind == MULTI:
+        _check_lists(values, where)
     single = (label for value in values for label in value) if kind == MULTI else values
     return _distinct({(type(label), label): label for label in single}.values(), kind, where)  # True == 1 in Python
+
+
+def _check_lists(values: Sequence[Any], where: str) -> None:
+    """Refuse single labels among lists, and lists of one 0 or 1 for each label, which name the labels 0 and 1."""
+    if not all(isinstance(value, (list, tuple)) for value in values):
+        raise ValueError(f"{where} mixes lists of labels and single labels: make every label a list.")
+    twice = next((value for value in values if len({label_key(label) for label in value}) < len(value)), None)
+    if twice is not None:
+        raise ValueError(
+            f"{where} has the labels {list(twice)}, where one occurs twice: list the names or ids of the labels that "
+            "a text has, such as [0, 2] in place of [1, 0, 1]."
+        )
 
 
 def _distinct(raw: Collection[Any], kind: str, where: str) -> Labels:

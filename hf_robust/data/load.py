@@ -4,6 +4,7 @@ Local files are read without the `datasets` library. The roles of splits are tho
 ``validation``, ``test``, and for MNLI ``validation_mismatched`` and ``test_mismatched``.
 """
 
+import json
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -108,7 +109,7 @@ def load_corpus(args: DataTrainingArguments, access: HubAccess | None = None) ->
         corpus.split_names[role] = ",".join(splits)
         logger.info("%s: %d rows from %s", role, len(rows), corpus.origins[role])
     if any(extension_of(path) in (".csv", ".tsv") for path in source.paths):
-        corpus.splits = read_numbers(corpus.splits, label_column)
+        corpus.splits = read_labels(corpus.splits, label_column)
     if args.task_name == "mnli" and "validation" in names and "validation_mismatched" not in names:
         logger.warning(f"{source.name} has no validation_mismatched split, so only the matched rows are evaluated.")
     corpus.label_names = GLUE_TASKS[args.task_name].label_names if args.task_name else source.label_names(label_column)
@@ -172,21 +173,26 @@ def _glue_source(args: DataTrainingArguments, task: str, access: HubAccess) -> S
     return source
 
 
-def read_numbers(splits: Mapping[str, Rows], label_column: str) -> dict[str, Rows]:
-    """Convert the labels of csv files, which are text, to numbers if all of them are numbers.
+def read_labels(splits: Mapping[str, Rows], label_column: str) -> dict[str, Rows]:
+    """Convert the labels of csv files, which are text: to lists if all are JSON lists, to numbers if all are numbers.
 
-    They become integers in a split where all are integers, else floats. An empty cell is a missing label (None).
+    Numbers become integers in a split where all are integers, else floats. An empty cell is a missing label (None).
     Labels that are not text stay: a folder may have a json file and a csv file.
+
+    Raises:
+        ValueError: the labels are in brackets, and one is no JSON list.
     """
     texts_by_role = {
         role: {text for row in rows if isinstance(text := row.get(label_column), str) and text.strip()}
         for role, rows in splits.items()
     }
-    numbers = all(DECIMAL.fullmatch(text.strip()) for texts in texts_by_role.values() for text in texts)
+    every = [text.strip() for texts in texts_by_role.values() for text in texts]
+    lists = bool(every) and all(text[0] == "[" and text[-1] == "]" for text in every)
+    numbers = all(DECIMAL.fullmatch(text) for text in every)
     converted = {}
     for role, rows in splits.items():
         whole = all(INTEGER.fullmatch(text.strip()) for text in texts_by_role[role])
-        kind: Callable[[str], Any] = str if not numbers else int if whole else float
+        kind: Callable[[str], Any] = _read_list if lists else str if not numbers else int if whole else float
         converted[role] = [
             {**row, label_column: kind(row[label_column]) if row[label_column].strip() else None}
             if isinstance(row.get(label_column), str)
@@ -194,6 +200,13 @@ def read_numbers(splits: Mapping[str, Rows], label_column: str) -> dict[str, Row
             for row in rows
         ]
     return converted
+
+
+def _read_list(text: str) -> list[Any]:
+    try:
+        return list(json.loads(text))
+    except json.JSONDecodeError as error:
+        raise ValueError(f'the label {text} is no JSON list: write ["joy", "love"], with double quotes.') from error
 
 
 class DemoSource(Source):

@@ -1,9 +1,10 @@
 """Metrics of the tasks of GLUE and of local data, on scikit-learn and scipy, without a download.
 
 They equal the hub's ``glue`` metric: Matthews correlation for CoLA, accuracy and F1 for MRPC and QQP, Pearson and
-Spearman correlation for STS-B, accuracy otherwise. Local data get accuracy, mean squared error or (multi-label)
-micro-F1. With more than one metric of a task, ``combined_score`` is their mean. ``--metric_name`` chooses others, from
-the tables here or from those that the package `evaluate` loads.
+Spearman correlation for STS-B, accuracy otherwise. Local data get accuracy, mean squared error, or for several labels
+accuracy (all labels of a row correct), micro-F1 and macro-F1. With more than one metric of a GLUE task,
+``combined_score`` is their mean. ``--metric_name`` chooses others, from the tables here or from those that the package
+`evaluate` loads.
 """
 
 from __future__ import annotations
@@ -96,6 +97,8 @@ MULTI_LABEL: dict[str, Metric] = {
     "f1_weighted": f1("weighted"),
 }
 REGRESSION: dict[str, Metric] = {"mse": mse, "mae": mae, "pearson": pearson, "spearmanr": spearmanr}
+SEVERAL_LABELS = ("accuracy", "f1", "f1_macro")
+"""Metrics of rows with several labels; ``f1`` is micro-F1, as in run_classification."""
 MEAN = "combined_score"
 TASK_METRICS: dict[str, tuple[str, ...]] = {
     "cola": ("matthews_correlation",),
@@ -238,7 +241,7 @@ def glue_metrics(
         ValueError: a metric cannot be loaded, or does not fit this kind of task or this number of classes.
     """
     table = REGRESSION if is_regression else MULTI_LABEL if is_multi_label else CLASSIFICATION
-    default = ("f1",) if is_multi_label else TASK_METRICS.get(task or "", (next(iter(table)),))
+    default = SEVERAL_LABELS if is_multi_label else TASK_METRICS.get(task or "", (next(iter(table)),))
     names = metric_names or default
     unfit = [name for name in names if name in BUILT_IN and name not in table]
     if unfit:
@@ -251,7 +254,12 @@ def glue_metrics(
     if "f1" in metrics and not is_multi_label:
         metrics["f1"] = f1("binary", positive)
     computed = TaskMetrics(
-        metrics, is_regression, is_multi_label, num_labels, averaged=not metric_names, positive=positive
+        metrics,
+        is_regression,
+        is_multi_label,
+        num_labels,
+        averaged=not (metric_names or is_multi_label),
+        positive=positive,
     )
     computed.load((name for name in names if name not in table), trusted)
     return computed

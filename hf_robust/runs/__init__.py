@@ -71,7 +71,7 @@ from hf_robust.runs.pairs import (
 from hf_robust.runs.queries import KeptQueries, read_queries
 from hf_robust.runs.ranks import Ranks, balanced_shares
 from hf_robust.runs.redaction import portable_path, redact
-from hf_robust.runs.run import Run, clear_results, label_names, load_run
+from hf_robust.runs.run import Run, clear_results, has_label_sets, label_names, load_run
 from hf_robust.runs.weights import adversary_weight_lines, read_adversary_weights, write_adversary_weights
 from hf_robust.runs.word_mask import (
     LEAST_RANK,
@@ -134,6 +134,7 @@ __all__ = [
     "is_training",
     "is_training_script",
     "journal_seconds",
+    "has_label_sets",
     "label_names",
     "status_letters",
     "load_run",

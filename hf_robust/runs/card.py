@@ -74,6 +74,8 @@ class RunCard(TypedDict, total=False):
     """Label names by id, in folders of commands."""
     label_names_from: str
     """Source of the label names and their order."""
+    problem_type: str
+    """Kind of the task, if a text has several labels."""
     label_guess: str
     """Guess about the label names, if there was one."""
     label_permutation: str

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hf_robust.metrics.label_sets import SetNames
 from hf_robust.runs.card import RunCard, is_training, read_card
 from hf_robust.runs.files import (
     CERTIFICATES_FOLDER,
@@ -88,13 +90,22 @@ def load_run(folder: str | Path) -> Run:
     return Run(path=folder, history=history, card=card, best_step=_best_step(folder, card))
 
 
-def label_names(run: Run) -> dict[int, str]:
-    """Label names by id, from the run card or the model's config; empty if neither has them."""
+def label_names(run: Run) -> Mapping[int, str]:
+    """Label names by id, or by the number of a set of labels; from the run card or the model's config, or empty."""
     card_names = run.card.get("label_names")
     if isinstance(card_names, list):
-        return {label: str(name) for label, name in enumerate(card_names)}
-    config_names = read_json(run.path / "config.json").get("id2label")
-    return {int(label): str(name) for label, name in config_names.items()} if isinstance(config_names, dict) else {}
+        names = {label: str(name) for label, name in enumerate(card_names)}
+    else:
+        config_names = read_json(run.path / "config.json").get("id2label")
+        by_id = config_names if isinstance(config_names, dict) else {}
+        names = {int(label): str(name) for label, name in by_id.items()}
+    return SetNames([names[label] for label in sorted(names)]) if has_label_sets(run) else names
+
+
+def has_label_sets(run: Run) -> bool:
+    """Whether a text of the run has several labels, so that labels and predictions are numbers of sets."""
+    kind = run.card.get("problem_type") or read_json(run.path / "config.json").get("problem_type")
+    return bool(kind == "multi_label_classification")
 
 
 def _best_step(folder: Path, card: RunCard) -> int | None:

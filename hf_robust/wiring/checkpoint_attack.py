@@ -33,7 +33,7 @@ from hf_robust.data.arguments import DataTrainingArguments
 from hf_robust.data.columns import choose_text_columns
 from hf_robust.data.files import EXTENSIONS
 from hf_robust.data.label_order import find_labels, model_labels, permuted_labels
-from hf_robust.data.labels import Labels
+from hf_robust.data.labels import MULTI, Labels
 from hf_robust.data.load import Corpus, load_corpus
 from hf_robust.data.splits import Splits, describe_data
 from hf_robust.lexicons import Lexicon, cache_folder
@@ -59,6 +59,7 @@ from hf_robust.wiring.restored import text_length
 from hf_robust.wiring.run_lexicons import Lexicons, load_lexicons
 from hf_robust.wiring.smoothed import attacked_vote
 from hf_robust.wiring.static_attacks import file_attacks, replay_attacks
+from hf_robust.wiring.task_checks import check_attacked_labels
 from hf_robust.wiring.victims import opened_model, opened_object
 
 logger = logging.getLogger(__name__)
@@ -190,7 +191,7 @@ class _AttackTask:
 def _permuted(task: _AttackTask, records: Mapping[str, list[AttackRecord]]) -> str:
     """Return a warning if the predictions on clean texts fit another order of the labels far better, else ""."""
     clean: list[AttackRecord] = max(results_on_data(task.attacks, records).values(), key=len, default=[])
-    if task.splits is None or not clean:
+    if task.splits is None or not clean or task.labels.is_multi:
         return ""
     return permuted_labels(permutation_of_records(clean, task.labels.num_labels), task.splits.corpus, task.labels)
 
@@ -205,11 +206,13 @@ def _task(
     vote = attacked_vote(flags, lexicons["synonyms"])
     if options.data is None:
         labels = model_labels(opened.config_for(options.class_names, None), options.class_names)
+        check_attacked_labels(labels, flags, options.replay)
         length = opened.max_length
         replays = replay_attacks(options.replay, labels.names, None, class_names=options.class_names)
         return _AttackTask(replays, [], labels, length, {"max_length": length}, vote=vote)
     splits = _splits(options, options.data, opened, corpus)
     labels, dataset = splits.labels, splits.labelled("validation")
+    check_attacked_labels(labels, flags, options.replay)
     synonyms, antonyms = lexicons["attack_synonyms"] or lexicons["synonyms"], lexicons["antonyms"]
     attacks = dict(build_attacks(flags, synonyms, antonyms, labels.names, splits.text_columns))
     attacks.update(file_attacks(flags.attacks, splits))
@@ -248,10 +251,16 @@ def splits_of(options: AttackOptions, data: str, model: Any, tokenizer: Any) -> 
     """Load the splits of ``data``, cut and labelled for the model.
 
     Raises:
-        ValueError: the data cannot be read, or has other classes than the model.
+        ValueError: the data cannot be read, has other classes than the model, or has several labels for each text.
     """
     length = text_length(options.max_seq_length, options.model, tokenizer, model.config)
-    return _splits(options, data, OpenedVictim(options.model, model, tokenizer, model.config, length))
+    splits = _splits(options, data, OpenedVictim(options.model, model, tokenizer, model.config, length))
+    if splits.labels.is_multi:
+        raise ValueError(
+            f"this command needs one class for each text, and {options.model} gives a text several labels; "
+            "`hf-robust attack` takes such models."
+        )
+    return splits
 
 
 def _splits(options: AttackOptions, data: str, opened: OpenedVictim, corpus: Corpus | None = None) -> Splits:
@@ -259,10 +268,12 @@ def _splits(options: AttackOptions, data: str, opened: OpenedVictim, corpus: Cor
     corpus = load_corpus(arguments) if corpus is None else corpus
     config = opened.config_for(options.class_names, lambda: _first_texts(corpus, arguments))
     labels = find_labels(corpus, arguments, config, training=False, classes=True)
-    if not labels.is_single or labels.num_labels != config.num_labels:
+    several = getattr(config, "problem_type", None) == MULTI
+    if labels.is_regression or labels.is_multi != several or labels.num_labels != config.num_labels:
         raise ValueError(
-            f"{opened.name} has {config.num_labels} classes and {data} has {labels.num_labels} "
-            f"({labels.problem_type.replace('_', ' ')}): give data of the task that the model was trained for."
+            f"{opened.name} has {config.num_labels} classes{' (multi label classification)' * several} and {data} has "
+            f"{labels.num_labels} ({labels.problem_type.replace('_', ' ')}): give data of the task that the model was "
+            "trained for."
         )
     return Splits(corpus, labels, opened.tokenizer, arguments, config)
 

@@ -12,8 +12,8 @@ from hf_robust.attacks import Attack, choose_examples
 from hf_robust.attacks.static import FILE_PREFIX, labelled_file, named_files, read_replay, static_name, transferred
 from hf_robust.data.files import EXTENSIONS, extension_of, read_rows
 from hf_robust.data.label_order import has_integers, numbered_names
-from hf_robust.data.labels import GENERIC, are_unnamed, label_key, same_names
-from hf_robust.data.load import Corpus, read_numbers
+from hf_robust.data.labels import GENERIC, MULTI, PROBLEM_TYPE, are_unnamed, label_key, same_names
+from hf_robust.data.load import Corpus, read_labels
 from hf_robust.data.splits import Splits
 from hf_robust.metrics import AttackRecord
 from hf_robust.runs import portable_path, read_json
@@ -51,7 +51,7 @@ def _file_attack(name: str, path: Path, splits: Splits) -> Attack:
             f"those of the data, {', '.join(splits.text_columns)} for the text and {label} for the labels."
         )
     if extension_of(path) in EXTENSIONS[:2]:
-        rows = read_numbers({name: rows}, label)[name]
+        rows = read_labels({name: rows}, label)[name]
     corpus = Corpus(path.name, {"file": rows}, {"file": path.name}, label_column=label)
     if has_integers(corpus) and not (has_integers(splits.corpus) or splits.corpus.label_names):
         logger.warning(
@@ -162,10 +162,19 @@ def _matched_names(
 
 
 def label_names_of_run(path: Path) -> list[str] | None:
-    """Return the label names of the run of a results file by id, from its summary or model; None if there are none."""
+    """Return the label names of the run of a results file by id, from its summary or model; None if there are none.
+
+    Raises:
+        ValueError: the texts of the run have several labels, so that labels are no ids.
+    """
     for folder in list(path.resolve().parents)[:3]:
         for file in _RUN_FILES:
             content: dict[str, Any] = read_json(folder / file)
+            if content.get(PROBLEM_TYPE) == MULTI:
+                raise ValueError(
+                    f"the texts of {path} have several labels, and this command needs one class for each text: give "
+                    "the results of another run."
+                )
             if content.get("label_names"):
                 return [str(name) for name in content["label_names"]]
             if content.get("id2label"):

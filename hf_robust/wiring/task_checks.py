@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from hf_robust.attacks import resolve_skip_labels
+from collections.abc import Sequence
+
+from hf_robust.attacks import AttackArguments, goal_of, resolve_skip_labels
+from hf_robust.attacks.parts.goals import Remain
 from hf_robust.data.labels import Labels
 from hf_robust.trainers import RobustTrainer
 from hf_robust.wiring.parsing import Arguments
@@ -20,19 +23,37 @@ def check_skip_labels(labels: Labels, args: Arguments) -> None:
         resolve_skip_labels(args.attack.skip_labels, labels.names)
 
 
-def check_task(labels: Labels, method: type[RobustTrainer], attacks: list[str] | None, certify: str = "no") -> None:
-    """Refuse robust methods, attacks and certificates if rows do not have one class each."""
+def check_task(labels: Labels, method: type[RobustTrainer], attacks: AttackArguments, certify: str = "no") -> None:
+    """Refuse methods, attacks and certificates that do not work with the labels of the task."""
     if labels.is_single:
         return
     task = "a regression" if labels.is_regression else "a task with several labels for each row"
-    if method.name != "normal":
+    trains = method.trains_multi_label if labels.is_multi else method.trains_regression
+    if not trains:
+        others = "normal, or a method that perturbs embeddings, such as freelb" if labels.is_multi else "normal"
         raise ValueError(
             f"--robust_method {method.name} needs one class for each row, and this is {task}: give --robust_method "
-            f"normal."
+            f"{others}."
         )
-    if attacks:
+    if attacks.attacks and labels.is_regression:
         raise ValueError(
-            f"--attacks {' '.join(attacks)} needs one class for each row, and this is {task}: leave it out."
+            f"--attacks {' '.join(attacks.attacks)} needs one class for each row, and this is {task}: leave it out."
         )
+    check_attacked_labels(labels, attacks)
     if certify != "no":
         raise ValueError(f"--certify {certify} needs one class for each row, and this is {task}: leave it out.")
+
+
+def check_attacked_labels(labels: Labels, attacks: AttackArguments, replay: Sequence[str] = ()) -> None:
+    """Refuse attacks that do not work with a set of labels for each text."""
+    if not labels.is_multi:
+        return
+    given = {
+        **{f"--attacks {name}": goal_of(name) is Remain for name in attacks.attacks},
+        "--attack_backend textattack": bool(attacks.attacks) and attacks.attack_backend == "textattack",
+        f"--attack_votes {attacks.attack_votes}": bool(attacks.attack_votes),
+        f"--replay {' '.join(replay)}": bool(replay),
+    }
+    for flag, is_given in given.items():
+        if is_given:
+            raise ValueError(f"{flag} needs one class for each text, and this task has several labels: leave it out.")

@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import Any
 
 from hf_robust.attacks.engine.black_box import BlackBox
-from hf_robust.data.labels import MULTI
 from hf_robust.data.length import usable_length
 from hf_robust.wiring.opened_victim import FunctionSettings, OpenedVictim
 from hf_robust.wiring.restored import restore_inference, text_length
@@ -39,8 +38,6 @@ def opened_pair(model: Any, tokenizer: Any, requested: int | None = None) -> Ope
             f"a pair must be a transformers classifier and its tokenizer, got {type(model).__name__} and "
             f"{type(tokenizer).__name__}; other classifiers are given as a function from a list of texts to scores."
         )
-    if getattr(config, "problem_type", None) == MULTI:
-        raise ValueError("an attack needs one class for each text, and this model gives a text several labels.")
     source = getattr(config, "name_or_path", "")
     if source:
         return opened_model(source, model, tokenizer, requested)

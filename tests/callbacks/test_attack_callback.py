@@ -474,6 +474,13 @@ def test_accuracy_where_the_metrics_have_none() -> None:
         assert accuracy_of(output, {}) == pytest.approx(2 / 3)
 
 
+def test_accuracy_of_several_labels_is_of_whole_sets() -> None:
+    logits = np.array([[0.5, -1.0], [1.0, 1.0], [-2.0, -0.1]])
+    labels = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]])
+    output = EvalLoopOutput(logits, labels, {"eval_f1": 0.5}, 3)
+    assert accuracy_of(output, {}) == pytest.approx(2 / 3)
+
+
 def test_what_would_end_the_first_measurement_is_an_error_before_training(tmp_path: Path) -> None:
     """An epoch is saved only after it was attacked, so an attack that cannot work must not cost one."""
     resources = Resources(antonyms=table({"unheard": ["of"]}, "antonym"))

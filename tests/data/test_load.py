@@ -84,6 +84,19 @@ def test_each_csv_split_has_integers_or_floats_of_its_own(tmp_path):
     assert [row["label"] for row in splits["train"]] == ["0", "1", "1"]  # text in one split is text in all
 
 
+def test_csv_labels_are_lists_where_all_are(tmp_path):
+    path = tmp_path / "train.csv"
+    path.write_text('sentence,label\na,"[""x"", ""y""]"\nb,[]\nc,\n')
+    rows = load_corpus(DataTrainingArguments(train_file=str(path))).splits["train"]
+    assert [row["label"] for row in rows] == [["x", "y"], [], None]
+    path.write_text("sentence,label\na,[x]\n")
+    with pytest.raises(ValueError, match=r"the label \[x\] is no JSON list: write"):
+        load_corpus(DataTrainingArguments(train_file=str(path)))
+    path.write_text("sentence,label\na,[x]\nb,y\n")
+    rows = load_corpus(DataTrainingArguments(train_file=str(path))).splits["train"]
+    assert [row["label"] for row in rows] == ["[x]", "y"]
+
+
 def test_labels_of_a_json_file_beside_a_csv_file_stay_as_they_are(tmp_path):
     (tmp_path / "train.csv").write_text("sentence,label\na,0\nb,1\nc,\n")
     (tmp_path / "validation.jsonl").write_text('{"sentence": "a", "label": 0}\n{"sentence": "b", "label": 1}\n')

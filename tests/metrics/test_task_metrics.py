@@ -56,10 +56,15 @@ def test_regression_of_files_is_squared_error_even_of_one_row():
     assert math.isnan(glue_metrics("stsb", True)(one)["pearson"])
 
 
-def test_multi_label_is_micro_f1():
+def test_multi_label_is_accuracy_of_whole_sets_and_f1_over_labels_and_of_each():
     logits, truth = np.array([[2.0, -1.0], [1.0, 1.0]]), np.array([[1.0, 1.0], [1.0, 0.0]])
     data = EvalPrediction(predictions=logits, label_ids=truth)
-    assert glue_metrics(None, False, is_multi_label=True)(data) == {"f1": pytest.approx(2 * 2 / (2 * 2 + 1 + 1))}
+    micro, first, second = 2 * 2 / (2 * 2 + 1 + 1), 1.0, 0.0
+    assert glue_metrics(None, False, is_multi_label=True)(data) == {
+        "accuracy": 0.0,
+        "f1": pytest.approx(micro),
+        "f1_macro": pytest.approx((first + second) / 2),
+    }
     accuracy = glue_metrics(None, False, is_multi_label=True, metric_names=["accuracy"])
     assert accuracy(data) == {"accuracy": 0.0}
 

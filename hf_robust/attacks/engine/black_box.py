@@ -79,6 +79,11 @@ class BlackBox:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     @property
+    def multi_label(self) -> bool:
+        """False: a function returns scores of classes."""
+        return False
+
+    @property
     def mask_token(self) -> str:
         """Refused, since a function of texts has no mask token.
 

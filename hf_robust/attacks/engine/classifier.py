@@ -33,6 +33,11 @@ class Classifier(Protocol):
         ...
 
     @property
+    def multi_label(self) -> bool:
+        """Whether a text has several labels, each with a probability of its own."""
+        ...
+
+    @property
     def mask_token(self) -> str: ...
 
     def words_read(self, text: Text) -> frozenset[int] | None:

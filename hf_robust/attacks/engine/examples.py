@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hf_robust.attacks.attack import Example
+from hf_robust.metrics.label_sets import label_number
 
 
 def choose_examples(
@@ -34,7 +35,10 @@ def choose_examples(
     if dataset is None:
         raise ValueError("--attacks needs rows to attack: add --do_eval.")
     if hasattr(dataset, "texts"):
-        return [Example(row, dataset.texts(row), int(dataset.label(row))) for row in _drawn(len(dataset), count, seed)]
+        return [
+            Example(row, dataset.texts(row), label_number(dataset.label(row)))
+            for row in _drawn(len(dataset), count, seed)
+        ]
     if text_columns is None:
         raise ValueError(
             f"a {type(dataset).__name__} does not say which columns to attack: pass text_columns=[...], or a "
@@ -44,7 +48,7 @@ def choose_examples(
 
     texts, labels, _ = read_text_rows(dataset, text_columns, label_column, class_names)
     assert labels is not None
-    return [Example(row, texts[row], int(labels[row])) for row in _drawn(len(texts), count, seed)]  # type: ignore[arg-type]
+    return [Example(row, texts[row], label_number(labels[row])) for row in _drawn(len(texts), count, seed)]
 
 
 def _drawn(size: int, count: int, seed: int | str) -> Sequence[int]:

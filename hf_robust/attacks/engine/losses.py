@@ -1,4 +1,7 @@
-"""The losses behind gradients by word: functions of logits [n, K] and labels [n], summed over the rows."""
+"""The losses behind gradients by word: functions of logits [n, K] and labels, summed over the rows.
+
+Labels are class ids [n] or, for models that give a text several labels, sets [n, K] of one 0 or 1 for each label.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,28 @@ LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "probability": cross_entropy,
     "odds": log_odds,
     "margin": minus_margin,
+}
+
+
+def smallest_margins(logits: Tensor, labels: Tensor) -> Tensor:
+    """Margin [n] of the label in each text that is closest to flipping, for sets of labels [n, K]."""
+    return torch.where(labels.bool(), logits, -logits).amin(1)
+
+
+def weakest_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy of the label that is closest to flipping, whose probability attacks lower."""
+    return -nn.functional.logsigmoid(smallest_margins(logits, labels)).sum()
+
+
+def minus_smallest_margin(logits: Tensor, labels: Tensor) -> Tensor:
+    """Minus the smallest margin, which equals the log odds of the label that is closest to flipping."""
+    return -smallest_margins(logits, labels).sum()
+
+
+SET_LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "probability": weakest_cross_entropy,
+    "odds": minus_smallest_margin,
+    "margin": minus_smallest_margin,
 }
 
 

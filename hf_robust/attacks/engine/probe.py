@@ -39,7 +39,8 @@ def check_attack(attack: AttackOrForeign, victim: Classifier, plans: Plans, exam
         victim.check_saliency()
     example = _short_example(attack, plans, examples)
     with victim.measuring():
-        label = int(victim.score([example.texts]).probabilities[0].argmax())
+        reading = attack.reading(victim.multi_label)
+        label = int(reading.predictions(reading.rows(victim.score([example.texts])))[0])
     budget = MAX_QUERIES if attack.query_budget is None else min(attack.query_budget, MAX_QUERIES)
     brief = dataclasses.replace(attack, query_budget=budget, skip_labels=frozenset())
     tried = [example._replace(label=label)]

@@ -25,8 +25,8 @@ class Reading(Protocol):
 
     def rows(self, answer: Scores) -> Floats: ...
 
-    def probabilities(self, rows: Floats) -> Floats:
-        """Class probabilities [n, K], for records."""
+    def label_probability(self, rows: Floats, label: int) -> Floats:
+        """Probability of the label [n], for records."""
         ...
 
     def predictions(self, rows: Floats) -> NDArray[np.intp]: ...
@@ -58,8 +58,8 @@ class ByProbability:
     def rows(self, answer: Scores) -> Floats:
         return answer.probabilities.astype(np.float32, copy=False)
 
-    def probabilities(self, rows: Floats) -> Floats:
-        return rows
+    def label_probability(self, rows: Floats, label: int) -> Floats:
+        return rows[:, label]
 
     def predictions(self, rows: Floats) -> NDArray[np.intp]:
         return np.asarray(rows.argmax(-1))
@@ -97,24 +97,37 @@ class ByMargin:
         return np.hstack([answer.probabilities, logits]).astype(np.float32, copy=False)
 
     def probabilities(self, rows: Floats) -> Floats:
+        """Class probabilities [n, K]."""
         return rows[..., : rows.shape[-1] // 2]
 
+    def label_probability(self, rows: Floats, label: int) -> Floats:
+        return self.probabilities(rows)[:, label]
+
     def predictions(self, rows: Floats) -> NDArray[np.intp]:
-        return np.asarray(_logits(rows).argmax(-1))
+        return np.asarray(logits_in(rows).argmax(-1))
 
     def confidence(self, rows: Floats, label: int, clean: Floats) -> Floats:
-        unit, start = _unit(clean, label), _margins(clean[None], label)[0]
-        return np.asarray(1 + (_margins(rows, label) - start) / unit)
+        unit, start = self._unit(clean, label), self.margins(clean[None], label)[0]
+        return np.asarray(1 + (self.margins(rows, label) - start) / unit)
 
     def share(self, confidence: Floats) -> Floats:
         positive = np.maximum(confidence, 0)
         return np.asarray(positive / (1 + positive))
 
     def noise(self, label: int, clean: Floats) -> float:
-        return BATCH_NOISE * float(np.abs(_logits(clean)).max()) / abs(_unit(clean, label))
+        return BATCH_NOISE * float(np.abs(logits_in(clean)).max()) / abs(self._unit(clean, label))
 
     def num_saturated(self, rows: Floats) -> int | None:
         return None
+
+    def margins(self, rows: Floats, label: int) -> Floats:
+        """Margins [n] of the label's logit in float64."""
+        logits = logits_in(rows).astype(np.float64)
+        return np.asarray(logits[:, label] - np.delete(logits, label, axis=1).max(-1))
+
+    def _unit(self, clean: Floats, label: int) -> float:
+        logits = logits_in(clean).astype(np.float64)
+        return float(self.margins(clean[None], label)[0] or np.ptp(logits) or 1.0)
 
 
 READINGS: dict[str, Reading] = {"probability": ByProbability(), "margin": ByMargin()}
@@ -125,16 +138,6 @@ def num_saturated(probabilities: Floats) -> int:
     return int((1 - probabilities.max(-1, initial=0) < RESOLVED).sum())
 
 
-def _logits(rows: Floats) -> Floats:
+def logits_in(rows: Floats) -> Floats:
+    """The logits [n, K] in rows of ``ByMargin``."""
     return rows[..., rows.shape[-1] // 2 :]
-
-
-def _margins(rows: Floats, label: int) -> Floats:
-    """Margins [n] of the label's logit in float64."""
-    logits = _logits(rows).astype(np.float64)
-    return np.asarray(logits[:, label] - np.delete(logits, label, axis=1).max(-1))
-
-
-def _unit(clean: Floats, label: int) -> float:
-    logits = _logits(clean).astype(np.float64)
-    return float(_margins(clean[None], label)[0] or np.ptp(logits) or 1.0)

@@ -166,7 +166,7 @@ def _run_searches(
             example = waiting.popleft()
             searches.append(_start(attack, example, plan, victim, replayed.get(example.idx)))
         asked = [(running.trial.example.idx, running.request) for running in searches]
-        answers = _answer(asked, victim, attack.reading.name, kept)
+        answers = _answer(asked, victim, attack.reading().name, kept)
         going = []
         for running, answer in zip(searches, answers, strict=True):
             try:
@@ -196,9 +196,8 @@ def _start(
         excerpt, part = Excerpt(example), replayed
     planned = plan(excerpt.example)
     reader = victim.words_read if attack.leaves_unread_words and victim.words_read(planned.text) is not None else None
-    trial = Trial(
-        attack, excerpt.example, planned, reader, None if excerpt.rest else start_reader(planned.text, victim)
-    )
+    start = None if excerpt.rest else start_reader(planned.text, victim)
+    trial = Trial(attack, excerpt.example, planned, reader, start, victim.multi_label)
     search = attack_example(trial, part)
     return _Running(trial, excerpt, search, next(search))
 
@@ -299,13 +298,14 @@ class _Bar:
 
 def _check_examples(examples: Sequence[Example], victim: Classifier) -> None:
     ids: set[int] = set()
-    classes = victim.num_classes
+    classes, sets = victim.num_classes, victim.multi_label
     for example in examples:
         if example.idx in ids:
             raise ValueError(f"each example needs its own idx, but {example.idx} occurs twice.")
         ids.add(example.idx)
-        if example.label < 0 or (classes is not None and example.label >= classes):
+        if example.label < 0 or (classes is not None and example.label >= (2**classes if sets else classes)):
+            kind = "labels in each set" if sets else "classes"
             raise ValueError(
-                f"example {example.idx} has label {example.label}, but the model has {classes} classes; attack a "
+                f"example {example.idx} has label {example.label}, but the model has {classes} {kind}; attack a "
                 "split that has labels."
             )

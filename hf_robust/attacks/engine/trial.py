@@ -69,6 +69,7 @@ class Trial:
     Attributes:
         clean: the draft of the clean text.
         plan: the plan of the clean text.
+        reading: how the model's outputs are read; ``multi_label`` says whether the model gives a text several labels.
         current: the draft that the record would hold if the search stopped now.
         evaluation: the result of scoring ``current``.
         score: the goal's score that the next accepted text must exceed.
@@ -85,9 +86,11 @@ class Trial:
         plan: Plan,
         reader: Reader | None = None,
         start_reader: Callable[[Columns], Columns] | None = None,
+        multi_label: bool = False,
     ) -> None:
         self.attack, self.example, self.plan = attack, example, plan
         self._start_reader = start_reader
+        self.reading = attack.reading(multi_label)
         self.clean = self.current = Draft(plan.text, reader=reader)
         self.rng = RandomStates(attack.seed + example.idx)
         self.queries = 0
@@ -138,12 +141,12 @@ class Trial:
     @property
     def is_correct(self) -> bool:
         """Whether the clean text is predicted as its label."""
-        return int(self.attack.reading.predictions(self.before.row)) == self.example.label
+        return int(self.reading.predictions(self.before.row)) == self.example.label
 
     @property
     def noise(self) -> float:
         """Size of the batching noise of a score."""
-        return self.attack.reading.noise(self.example.label, self.before.row)
+        return self.reading.noise(self.example.label, self.before.row)
 
     def ask_clean(self) -> Steps[None]:
         """Score the clean text (query 1)."""
@@ -184,7 +187,7 @@ class Trial:
         )
 
     def _store(self, keys: list[bytes], answer: Scores) -> None:
-        for key, row, sequence in zip(keys, self.attack.reading.rows(answer), answer.sequences, strict=True):
+        for key, row, sequence in zip(keys, self.reading.rows(answer), answer.sequences, strict=True):
             self._rows.setdefault(sequence, row.tobytes())
             self._token_keys[key] = sequence
         if answer.logits is None:
@@ -192,14 +195,14 @@ class Trial:
             self.saturated = None
 
     def _read(self, rows: Floats) -> LabelPredictions:
-        reading, label = self.attack.reading, self.example.label
+        reading, label = self.reading, self.example.label
         if self._clean_row is None and len(rows):
             self._clean_row = rows[0]
         confidence = reading.confidence(rows, label, rows[0] if self._clean_row is None else self._clean_row)
         return LabelPredictions(confidence, reading.share(confidence), reading.predictions(rows) == label)
 
     def _count_saturated(self, rows: Floats) -> None:
-        count = self.attack.reading.num_saturated(rows)
+        count = self.reading.num_saturated(rows)
         if count is None or self.saturated is None:
             self.saturated = None
         else:
@@ -260,7 +263,7 @@ class Trial:
 
     def record_decision(self, scored: Evaluations) -> None:
         """Record whether a candidate kept the prediction, and whether noise may have decided between the best two."""
-        self.remains |= bool((self.attack.reading.predictions(scored.rows) == self.example.label).any())
+        self.remains |= bool((self.reading.predictions(scored.rows) == self.example.label).any())
         order = np.argsort(-scored.scores, kind="stable")
         top, rivals = order[0], [(scored.scores[place], scored.sequences[place]) for place in order[1:2]]
         rivals.append((self.score, self.evaluation.sequence))
@@ -289,9 +292,9 @@ class Trial:
 
     def record(self, status: str, stop: str) -> AttackRecord:
         """The record of the current draft."""
-        label, reading = self.example.label, self.attack.reading
+        label, reading = self.example.label, self.reading
         rows = np.stack([self.before.row, self.evaluation.row])
-        (before, after), predictions = reading.probabilities(rows), reading.predictions(rows)
+        (before, after), predictions = reading.label_probability(rows, label), reading.predictions(rows)
         sure, surer = reading.confidence(rows, label, self.before.row)
         keeps = self.attack.goal.keeps_prediction
         return AttackRecord(
@@ -304,8 +307,8 @@ class Trial:
             queries=self.queries,
             original_prediction=int(predictions[0]),
             perturbed_prediction=int(predictions[1]),
-            original_score=float(before[label]),
-            perturbed_score=float(after[label]),
+            original_score=float(before),
+            perturbed_score=float(after),
             stop=stop,
             num_candidates=self.num_candidates,
             remains=self.remains if keeps else None,

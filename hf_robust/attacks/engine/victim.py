@@ -14,13 +14,15 @@ from torch import Tensor, nn
 
 from hf_robust.adversary import at_look_ups, word_embeddings
 from hf_robust.attacks.engine.batches import Encoded, Padder, to_device
-from hf_robust.attacks.engine.losses import LOSSES
+from hf_robust.attacks.engine.losses import LOSSES, SET_LOSSES
 from hf_robust.attacks.engine.memory import TokenBudget
 from hf_robust.attacks.engine.requests import Columns, Flip, Flips, Floats, Scores
 from hf_robust.attacks.engine.seeded import seeded
 from hf_robust.attacks.engine.tokens import Aligned, TextTokenizer, check_mask_token
 from hf_robust.attacks.engine.vocabulary import Vocabulary, best_flips, whole_words
+from hf_robust.data.labels import MULTI
 from hf_robust.data.length import usable_length
+from hf_robust.metrics.label_sets import MOST_LABELS
 from hf_robust.models.padding import write_padding
 from hf_robust.models.sharded import gathered
 from hf_robust.words import Text
@@ -45,9 +47,9 @@ class Victim:
 
     Every distinct token sequence of a request goes through the model once, so texts with equal tokens have bitwise
     equal scores. The model runs in eval mode, and its mode is restored. Scores are computed in ``inference_mode`` and,
-    like training, inside ``autocast``. Logits are cast to float32, and their softmax is computed in float32 on the
-    CPU, as in TextAttack: near 1 the scores ``1 - p`` are equally coarse and tie in the same places. A batch that does
-    not fit into memory is halved, and later batches are smaller too.
+    like training, inside ``autocast``. Logits are cast to float32, and their softmax (for a model of several labels
+    their sigmoid) is computed in float32 on the CPU, as in TextAttack: near 1 the scores ``1 - p`` are equally coarse
+    and tie in the same places. A batch that does not fit into memory is halved, and later batches are smaller too.
 
     Args:
         model: a sequence classifier, on its device; not wrapped for data parallelism. Its configuration gets the
@@ -83,6 +85,12 @@ class Victim:
                 "an attack needs a classifier, got a regression model (num_labels 1); its prediction has no class to "
                 "change, so leave --attacks out."
             )
+        num_labels = getattr(config, "num_labels", 2)
+        if getattr(config, "problem_type", None) == MULTI and num_labels > MOST_LABELS:
+            raise ValueError(
+                f"an attack on a model of several labels for each text takes up to {MOST_LABELS} labels, got "
+                f"{num_labels}; leave --attacks out."
+            )
         write_padding(model, tokenizer)
         self.model, self.tokenizer = model, tokenizer
         self.max_length = usable_length(tokenizer, config) if max_length is None else max_length
@@ -98,6 +106,11 @@ class Victim:
     def device(self) -> torch.device:
         """The device of the model's first parameter."""
         return next(self.model.parameters()).device
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether the model gives a text several labels, each with a probability of its own (a sigmoid)."""
+        return getattr(getattr(self.model, "config", None), "problem_type", None) == MULTI
 
     @property
     def num_classes(self) -> int | None:
@@ -208,7 +221,8 @@ class Victim:
         if not bool(torch.isfinite(logits).all()):
             raise ValueError("the model's logits are not finite, so it cannot be attacked; its training diverged.")
         order = [rows[key] for key in keys]
-        return Scores(logits.softmax(-1).numpy()[order], keys, logits=logits.numpy()[order])
+        probabilities = logits.sigmoid() if self.multi_label else logits.softmax(-1)
+        return Scores(probabilities.numpy()[order], keys, logits=logits.numpy()[order])
 
     def _batches(self, new: Sequence[tuple[bytes, Encoded]]) -> Iterator[tuple[list[bytes], Tensor]]:
         """Yield the keys and the logits of each batch."""
@@ -335,8 +349,9 @@ class Victim:
             with self.autocast(), at_look_ups(self.model, batch["input_ids"], detach):
                 logits = self._logits(batch)
             # The loss is a sum over the rows, so a row's gradient does not depend on the other rows.
-            wanted = logits.detach().argmax(-1) if labels is None else labels
-            gradients = torch.autograd.grad(LOSSES[loss](logits, wanted), leaves)
+            predicted = logits.detach() > 0 if self.multi_label else logits.detach().argmax(-1)
+            losses = SET_LOSSES if self.multi_label else LOSSES
+            gradients = torch.autograd.grad(losses[loss](logits, predicted if labels is None else labels), leaves)
         return torch.stack(gradients).sum(0).float()
 
     def _logits(self, batch: dict[str, Tensor]) -> Tensor:

@@ -95,6 +95,8 @@ class VotingVictim(Victim):
 
     def __init__(self, *args: Any, vote: Vote, **options: Any) -> None:
         super().__init__(*args, **options)
+        if self.multi_label:
+            raise ValueError("a vote needs one class for each text, not several labels: leave --attack_votes out.")
         self.vote = vote
 
     @property

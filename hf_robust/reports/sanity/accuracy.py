@@ -7,7 +7,7 @@ from hf_robust.reports.cells import percent
 from hf_robust.reports.guessing import guessing_of
 from hf_robust.reports.sanity.evidence import Evidence
 from hf_robust.reports.sanity.finding import Finding
-from hf_robust.runs import label_names
+from hf_robust.runs import has_label_sets, label_names
 
 
 def label_order(evidence: Evidence) -> Finding:
@@ -21,6 +21,9 @@ def label_order(evidence: Evidence) -> Finding:
         finding.observations.append(f"guessed label order: {evidence.run.card['label_guess']}")
     if not records:
         finding.missing.append("the run has no records of predictions (attack_results/*.jsonl).")
+        return finding
+    if has_label_sets(evidence.run):
+        finding.observations.append("a text has several labels, which have no order among each other.")
         return finding
     count = 1 + max(max(one.label, one.original_prediction) for one in records)
     names = label_names(evidence.run)
