@@ -85,7 +85,7 @@ def test_a_killed_certification_goes_on_where_it_stopped(tmp_path: Path, monkeyp
         return probabilities(texts)
 
     monkeypatch.setattr(
-        "hf_robust.callbacks.certify.certify_texts", lambda *given, **named: certify_texts(*given, **named, batch=20)
+        "hf_robust.certify.ranks.certify_texts", lambda *given, **named: certify_texts(*given, **named, batch=20)
     )
     monkeypatch.setattr(victim, "probabilities", die)
     with pytest.raises(KeyboardInterrupt):
