@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from xml.sax.saxutils import quoteattr
 
 import torch
+from tokenizers import models
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast
 
-from benchmarks.architectures.vocabularies import train_tokenizer
+from benchmarks.architectures.vocabularies import SPECIAL, train_tokenizer
 
 
 class Sample(NamedTuple):
@@ -91,10 +92,20 @@ def write_files(folder: Path, language: str) -> tuple[str, str]:
 
 
 def tokenizer() -> PreTrainedTokenizerFast:
-    """A cased WordPiece tokenizer of all six languages."""
+    """A cased WordPiece tokenizer with a token for each word and character of all six languages.
+
+    Its vocabulary is not trained: pairs of equal frequency would be merged in another order in each process.
+    """
     texts = [row["sentence"] for language in LANGUAGES for row in rows(language)]
     texts += [word for sample in LANGUAGES.values() for row in sample.table.items() for word in (row[0], *row[1])]
-    return train_tokenizer("cased WordPiece", texts, 700)
+    tokens = train_tokenizer("cased WordPiece", texts)
+    backend = tokens.backend_tokenizer
+    split = (backend.pre_tokenizer.pre_tokenize_str(backend.normalizer.normalize_str(text)) for text in texts)
+    words = {word for pairs in split for word, _ in pairs}
+    characters = {character for word in words for character in word}
+    pieces = [*SPECIAL, *sorted(words | characters | {f"##{character}" for character in characters})]
+    backend.model = models.WordPiece({piece: number for number, piece in enumerate(pieces)}, unk_token="[UNK]")  # noqa: S106
+    return tokens
 
 
 def model(size: int) -> BertForSequenceClassification:

@@ -22,7 +22,10 @@ REQUIRED = SETUP["options"]["install_requires"]
 OF_A_PACKAGE = {"PIL": "pillow", "sklearn": "scikit-learn"}
 """By name of an import, the package that has it under another name."""
 WITH_ANOTHER = {
+    "filelock": "huggingface-hub",
+    "fsspec": "datasets",
     "markupsafe": "jinja2",
+    "packaging": "transformers",
     "pillow": "matplotlib",
     "pyarrow": "datasets",
     "tokenizers": "transformers",
