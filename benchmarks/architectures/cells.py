@@ -14,18 +14,19 @@ from transformers import TrainerCallback
 from benchmarks.architectures.setting import ATTACKED_AS, Setting, build_attacks, weights
 from hf_robust.attacks import Attack
 from hf_robust.runs import read_history
+from hf_robust.trainers import METHODS
 
 NOISE = 1e-4
 """Below this share of the way that plain training goes, a method's weights are those of plain training."""
 OK, REFUSED = "ok", "refused"
-DEFECTS = PLAIN, LATE, ERROR, SILENT = "plain", "late", "error", "silent"
+DEFECTS = PLAIN, STRONG, LATE, ERROR, SILENT = "plain", "strong", "late", "error", "silent"
 
 
 class Outcome(NamedTuple):
     """How a cell ended: ``ok``, ``refused`` in a sentence before training, or a defect.
 
-    Defects: ``plain`` has the weights of plain training, ``late`` failed when training had begun, ``error`` failed
-    before it without a sentence, ``silent`` left the attack out.
+    Defects: ``plain`` has the weights of plain training, ``strong`` has other ones at zero strength, ``late`` failed
+    when training had begun, ``error`` failed before it without a sentence, ``silent`` left the attack out.
     """
 
     word: str
@@ -62,6 +63,16 @@ class Architecture:
         if alone.word != OK:  # the attacks are not the reason
             return dict.fromkeys(ATTACKED_AS, alone)
         return {kind: self.run(method, {kind: attack}) for kind, attack in attacks.items()}
+
+    def at_zero_strength(self, method: str) -> Outcome:
+        """Whether the method is plain training at zero strength; ``ok`` for a method without such a setting."""
+        options = METHODS[method].zero_strength
+        if not options:
+            return Outcome(OK)
+        outcome = self.run(method, {}, **options)
+        if outcome.word == OK:
+            return Outcome(STRONG, f"weights differ from plain training by {outcome.sentence} of its way")
+        return Outcome(OK) if outcome.word == PLAIN else outcome
 
     def run(self, method: str, attacks: Mapping[str, Attack], **options: Any) -> Outcome:
         """Train with the method, attack at the end, and compare with plain training."""

@@ -43,24 +43,37 @@ _BOS = {"single": "[CLS] $A", "pad_token": "[PAD]", **_BOS_EOS}
 _NO_PAD = {"single": "$A", **_BOS_EOS}
 _EOS = {"single": "$A [SEP]", "pad_token": "[PAD]", "eos_token": "[SEP]"}
 
-TOKENIZERS: dict[str, tuple[str, dict[str, Any]]] = {
-    **dict.fromkeys(
-        ("bert", "distilbert", "electra", "mpnet", "funnel", "mobilebert", "squeezebert"),
-        ("uncased WordPiece", _CLS_SEP),
-    ),
-    **dict.fromkeys(("convbert", "megatron-bert", "nystromformer", "fnet"), ("cased WordPiece", _CLS_SEP)),
-    **dict.fromkeys(("roberta", "longformer", "modernbert", "deberta", "xlm-roberta", "big_bird"),
-                    ("byte-level BPE", _CLS_SEP)),
-    **dict.fromkeys(("albert", "deberta-v2"), ("SentencePiece", _CLS_SEP)),
-    "bart": ("byte-level BPE", {**_CLS_SEP, "pad_token": "[PAD]", "mask_token": "[MASK]", **_BOS_EOS}),
-    **dict.fromkeys(("t5", "mt5", "umt5"), ("SentencePiece", _EOS)),
-    "xlnet": ("SentencePiece", {"single": "$A [SEP] [CLS]", "pad_token": "[PAD]", "cls_token": "[CLS]",
-                                "sep_token": "[SEP]", "padding_side": "left"}),
-    **dict.fromkeys(("llama", "mistral", "phi3", "gemma", "gemma2", "gemma3_text"), ("SentencePiece", _BOS)),
-    **dict.fromkeys(("gpt2", "gpt_neo", "gpt_neox", "bloom", "opt"), ("byte-level BPE", _NO_PAD)),
-    **dict.fromkeys(("qwen2", "qwen3"), ("byte-level BPE", {**_NO_PAD, "pad_token": "[PAD]"})),
-    **dict.fromkeys(("hf_robust_lstm", "hf_robust_cnn"), ("uncased WordPiece", _CLS_SEP)),
-}  # fmt: skip
+_FAMILIES: list[tuple[str, dict[str, Any], str]] = [
+    ("uncased WordPiece", _CLS_SEP,
+     "bert distilbert electra mpnet funnel mobilebert squeezebert hf_robust_lstm hf_robust_cnn"),
+    ("cased WordPiece", _CLS_SEP, "convbert megatron-bert nystromformer fnet"),
+    ("byte-level BPE", _CLS_SEP, "roberta longformer modernbert deberta xlm-roberta big_bird"),
+    ("SentencePiece", _CLS_SEP, "albert deberta-v2"),
+    ("byte-level BPE", {**_CLS_SEP, "pad_token": "[PAD]", "mask_token": "[MASK]", **_BOS_EOS}, "bart"),
+    ("SentencePiece", _EOS, "t5 mt5 umt5"),
+    ("SentencePiece", {"single": "$A [SEP] [CLS]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]",
+                       "padding_side": "left"}, "xlnet"),
+    ("SentencePiece", _BOS, "llama mistral phi3 gemma gemma2 gemma3_text"),
+    ("byte-level BPE", _NO_PAD, "gpt2 gpt_neo gpt_neox bloom opt"),
+    ("byte-level BPE", {**_NO_PAD, "pad_token": "[PAD]"}, "qwen2 qwen3"),
+    # All others of transformers; "ernie", "layoutlm", "nomic_bert" and the like have BERT's vocabulary, as those not
+    # named here.
+    ("byte-level BPE", _CLS_SEP,
+     "data2vec-text esm esmc eurobert flaubert gte ibert layoutlmv3 lilt luke markuplm modernvbert mra "
+     "roberta-prelayernorm ultrabert ultravbert xlm yoso perceiver canine"),
+    ("SentencePiece", _CLS_SEP, "camembert jina_embeddings_v3 rembert reformer xlm-roberta-xl xmod"),
+    ("byte-level BPE", {**_CLS_SEP, "pad_token": "[PAD]", "mask_token": "[MASK]", **_BOS_EOS}, "mvp"),
+    ("SentencePiece", _EOS, "bigbird_pegasus mbart plbart t5gemma t5gemma2"),
+    ("SentencePiece", _BOS,
+     "arcee axk1 axk2 gemma3 jamba minicpm3 minimax ministral ministral3 mistral4 mixtral persimmon phimoe zamba "
+     "zamba2"),
+    ("byte-level BPE", _NO_PAD,
+     "biogpt cohere_compass_text ctrl deepseek_v2 deepseek_v3 diffllama doge exaone4 falcon glm glm4 gpt-sw3 "
+     "gpt_bigcode gpt_oss gptj helium hunyuan_v1_dense hunyuan_v1_moe jetmoe modernbert-decoder mpt nemotron olmo "
+     "olmo2 olmo3 openai-gpt phi seed_oss smollm3 stablelm starcoder2"),
+    ("byte-level BPE", {**_NO_PAD, "pad_token": "[PAD]"}, "qwen2_moe qwen3_5 qwen3_5_text qwen3_moe qwen3_next"),
+]  # fmt: skip
+TOKENIZERS = {kind: (vocabulary, form) for vocabulary, form, kinds in _FAMILIES for kind in kinds.split()}
 """Kind of vocabulary and form of a text, by architecture; decoders pad with a token that their configuration lacks."""
 
 DECODERS = [kind for kind, (_, form) in TOKENIZERS.items() if form in (_BOS, _NO_PAD) or kind.startswith("qwen")]

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from benchmarks.architectures import results as architectures
 from benchmarks.study import (
     attack_tables,
     balanced_page,
@@ -32,6 +33,7 @@ PAGES: dict[str, Callable[[Path], str]] = {
     "attacks": attack_tables.full,
     "embedding": embedding_tables.full,
     "texts": text_tables.full,
+    "architectures": architectures.page,
 }
 PARTS: dict[str, Callable[[Path], str]] = {
     "claims": study_page.compact,
@@ -40,6 +42,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "texts": text_tables.compact,
     "certificates": certificate_tables.compact,
     "sharded": sharded_table.compact,
+    "architectures": architectures.compact,
 }
 DOCS, BENCHMARKS = ROOT / "docs", ROOT / "benchmarks"
 

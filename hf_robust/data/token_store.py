@@ -8,6 +8,7 @@ import logging
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def _arrays(chunk: Chunk) -> Iterator[tuple[str, NDArray[Any], NDArray[np.int32]
     for key, lists in chunk.items():
         kind = np.int8 if key in SMALL else np.int32
         lengths = np.fromiter(map(len, lists), dtype=np.int32, count=len(lists))
-        flat = np.fromiter((value for values in lists for value in values), dtype=kind, count=int(lengths.sum()))
+        flat = np.fromiter(chain.from_iterable(lists), dtype=kind, count=int(lengths.sum()))
         yield key, flat, lengths
 
 
