@@ -59,7 +59,7 @@ from hf_robust.wiring.restored import text_length
 from hf_robust.wiring.run_lexicons import Lexicons, load_lexicons
 from hf_robust.wiring.smoothed import attacked_vote
 from hf_robust.wiring.static_attacks import file_attacks, replay_attacks
-from hf_robust.wiring.task_checks import check_attacked_labels
+from hf_robust.wiring.task_checks import check_attacked_labels, refuse_label_sets
 from hf_robust.wiring.victims import opened_model, opened_object
 
 logger = logging.getLogger(__name__)
@@ -255,11 +255,7 @@ def splits_of(options: AttackOptions, data: str, model: Any, tokenizer: Any) -> 
     """
     length = text_length(options.max_seq_length, options.model, tokenizer, model.config)
     splits = _splits(options, data, OpenedVictim(options.model, model, tokenizer, model.config, length))
-    if splits.labels.is_multi:
-        raise ValueError(
-            f"this command needs one class for each text, and {options.model} gives a text several labels; "
-            "`hf-robust attack` takes such models."
-        )
+    refuse_label_sets(splits.labels, options.model)
     return splits
 
 

@@ -57,3 +57,12 @@ def check_attacked_labels(labels: Labels, attacks: AttackArguments, replay: Sequ
     for flag, is_given in given.items():
         if is_given:
             raise ValueError(f"{flag} needs one class for each text, and this task has several labels: leave it out.")
+
+
+def refuse_label_sets(labels: Labels, model: str) -> None:
+    """Refuse, for commands that read one class for each text, a model that gives a text several labels."""
+    if labels.is_multi:
+        raise ValueError(
+            f"this command needs one class for each text, and {model} gives a text several labels; `hf-robust attack` "
+            "takes such models."
+        )

@@ -16,6 +16,7 @@ from hf_robust.runs import read_pairs
 from hf_robust.views import DrawnViews, OneAntonym, RandomSynonyms, draw_views
 from hf_robust.wiring.checkpoint_attack import AttackOptions, data_arguments, load_classifier
 from hf_robust.wiring.restored import text_length
+from hf_robust.wiring.task_checks import refuse_label_sets
 from hf_robust.words import ENGLISH, words_of
 
 
@@ -57,6 +58,7 @@ def _views_of_data(options: argparse.Namespace) -> DrawnViews:
     arguments = data_arguments(AttackOptions(model="", output_dir=Path(), **columns), options.data, length)
     corpus = load_corpus(arguments)
     labels = find_labels(corpus, arguments, model.config, training=False, classes=True)
+    refuse_label_sets(labels, options.model[0])
     rule = words_of(options.language)
     dataset = Splits(corpus, labels, tokenizer, arguments, model.config, rule).labelled("validation")
     skipped = resolve_skip_labels(options.skip_labels, labels.names)
