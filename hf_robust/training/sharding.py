@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hf_robust.training.task_loss import TaskTrainer
 
 ACCELERATE = "1.15"
-"""First accelerate that clips the gradients of shards and of whole parameters by one norm."""
+"""Oldest accelerate that was tried; it clips the gradients of shards and of whole parameters by one norm."""
 
 
 def fsdp_settings(args: TrainingArguments) -> dict[str, Any] | None:
@@ -55,7 +55,7 @@ def set_up_fsdp(trainer: TaskTrainer) -> None:
         state.distributed_type = PartialState().distributed_type = DistributedType.FSDP
         state.fsdp_plugin = FullyShardedDataParallelPlugin(**(args.fsdp_plugin_args or {}))
         trainer.is_fsdp_enabled = True
-    if not settings["layers"]:
+    if trainer.is_fsdp_enabled and not settings["layers"]:
         state.fsdp_plugin.transformer_cls_names_to_wrap = layer_classes(trainer.model)
 
 
@@ -77,8 +77,8 @@ def check_sharding(method: type[RobustTrainer], args: TrainingArguments, trains:
     """Refuse, before anything is loaded, what does not train on shards; ``trains`` is whether the run trains at all.
 
     Raises:
-        ValueError: FSDP is of version 1, has one process or no training, would save no model, or needs a newer
-            accelerate; or the method needs whole parameters.
+        ValueError: FSDP is of version 1, has one process or no training, would save no model, would use GPUs for a
+            training on CPUs, or needs a newer accelerate; or the method needs whole parameters.
     """
     settings = fsdp_settings(args)
     reason = method.needs_whole_model(args)
@@ -103,6 +103,10 @@ def check_sharding(method: type[RobustTrainer], args: TrainingArguments, trains:
         raise ValueError("--fsdp shards a model over processes, and this is one; start the script by torchrun.")
     if not trains:
         raise ValueError("--fsdp shards a model for training, and this run trains none; leave it out to evaluate.")
+    if args.device.type == "cpu" and torch.accelerator.is_available():
+        raise ValueError(
+            '--fsdp with --use_cpu would shard on the GPUs that torch finds; hide them by CUDA_VISIBLE_DEVICES="".'
+        )
     if Version(accelerate.__version__) < Version(ACCELERATE):
         raise ValueError(
             f"--fsdp needs accelerate {ACCELERATE} or newer, got {accelerate.__version__}; pip install -U accelerate."

@@ -95,6 +95,9 @@ def test_each_refusal_is_one_sentence_with_the_way_out(monkeypatch: pytest.Monke
     assert "leave it out to evaluate" in refused("normal", monkeypatch, trains=False)
     assert "leave --fsdp out" in refused("flat", monkeypatch)
     assert "a number needs none" in refused("flooding_x", monkeypatch, flood_level="auto")
+    with monkeypatch.context() as context:
+        context.setattr("torch.accelerator.is_available", lambda: True)
+        assert "hide them by CUDA_VISIBLE_DEVICES" in refused("normal", monkeypatch)
     monkeypatch.setattr("accelerate.__version__", "1.14.0")
     assert "needs accelerate 1.15 or newer, got 1.14.0" in refused("normal", monkeypatch)
 
@@ -108,6 +111,16 @@ def test_every_other_method_trains_in_shards(name: str, monkeypatch: pytest.Monk
         assert METHODS[name].needs_whole_model(args)
         return
     check_sharding(METHODS[name], args, trains=True)
+
+
+def test_deepspeed_is_left_to_the_other_checks_but_for_methods_that_need_the_whole_model() -> None:
+    for name, method in METHODS.items():
+        args: Any = SimpleNamespace(fsdp=None, deepspeed="zero2.json", flood_level="auto")
+        if name in ("flat", "flooding_x"):
+            with pytest.raises(ValueError, match=f"{name} needs the whole model: it .*; leave --deepspeed out"):
+                check_sharding(method, args, trains=True)
+        else:
+            check_sharding(method, args, trains=True)
 
 
 def test_settings_of_accelerate_launch_are_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:
