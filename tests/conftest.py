@@ -29,6 +29,15 @@ settings.register_profile("search", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """A test with the mark ``slow_but(VALUE)`` is slow for every other value of its parameter."""
+    for item in items:
+        for mark in item.iter_markers("slow_but"):
+            if mark.args[0] not in item.callspec.params.values():
+                item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def one_thread() -> None:
     torch.set_num_threads(1)

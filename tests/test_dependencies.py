@@ -31,7 +31,7 @@ WITH_ANOTHER = {
     "tokenizers": "transformers",
     "typing-extensions": "torch",
 }
-"""Imported packages that are not declared, by the required package that does not work without them."""
+"""Packages that may be imported undeclared, each with the required package that does not work without it."""
 PYTHONS = re.findall(r"Programming Language :: Python :: (3\.\d+)$", CLASSIFIERS, flags=re.MULTILINE)
 
 
@@ -96,7 +96,7 @@ def test_what_is_imported_is_declared() -> None:
     names -= sys.stdlib_module_names | {"hf_robust", "run_glue_robust", "textattack"}
     packages = {canonicalize_name(OF_A_PACKAGE.get(name, name)) for name in names}
     declared = {canonicalize_name(one.name) for one in asked_for()}
-    assert packages - declared == WITH_ANOTHER.keys()
+    assert packages - declared <= WITH_ANOTHER.keys()
     required = {canonicalize_name(one.name) for one in requirements(REQUIRED)}
     assert required <= packages and set(WITH_ANOTHER.values()) <= required
 

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import torch
 from architectures import build_architecture
-from quick import slow_except
 from safetensors.torch import load_file
 from scipy.stats import pearsonr
 from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, pair_rows, review_rows
@@ -559,7 +558,8 @@ def demo_victim(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("method", slow_except("bat_triplet", METHODS))
+@pytest.mark.slow_but("bat_triplet")
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_trains_and_is_attacked_on_the_demo_corpus_without_files(method, demo_victim, tmp_path):
     sizes = ["--max_train_samples", "32", "--max_eval_samples", "8", "--attack_num_examples", "4"]
     lexicons = ["--lexicon", "builtin", "--antonym_lexicon", "builtin"]
@@ -614,7 +614,8 @@ def test_one_and_two_rows_train(count, model_folder, tmp_path):
 ODD_METHODS = ["normal", "bat_triplet", "freelb", "infobert", "dne", "adaptive_tavat"]
 
 
-@pytest.mark.parametrize("method", slow_except("bat_triplet", ODD_METHODS))
+@pytest.mark.slow_but("bat_triplet")
+@pytest.mark.parametrize("method", ODD_METHODS)
 def test_odd_texts_train_evaluate_and_are_attacked(method, model_folder, tmp_path):
     texts = [
         "",

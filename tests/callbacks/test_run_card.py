@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from quick import slow_except
 from tiny import build_model, build_tokenizer, build_trainer, review_data
 from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
@@ -55,7 +54,8 @@ def test_card_has_what_the_design_lists(tmp_path: Path) -> None:
 NONE_AT_ALL = {"class_weights", "leaked_view_split", "view_victim", "view_file", "view_query_budget"}
 
 
-@pytest.mark.parametrize("method", slow_except("bat_triplet", METHODS))
+@pytest.mark.slow_but("bat_triplet")
+@pytest.mark.parametrize("method", METHODS)
 def test_the_card_holds_the_settings_that_were_used(tmp_path: Path, method: str) -> None:
     options = {"amda_num_adv": 500} if method == "amda" else {}
     trainer = carded(tmp_path, method, **options)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 from headless import LABELS, adapted, logits, save_headless, train
-from quick import slow_except
 from transformers import AutoConfig, AutoModelForSequenceClassification, set_seed
 
 from benchmarks.architectures.configs import KINDS, NOT_MADE, full_batch, tiny_config
@@ -25,7 +24,8 @@ NOTHING_TO_ADAPT = {"ibert": "has none; name other layers by --lora_target_modul
 ADAPTED = [kind for kind in KINDS if kind not in {*NOT_MADE, *NOTHING_TO_ADAPT}]
 
 
-@pytest.mark.parametrize("kind", slow_except("bert", ADAPTED))
+@pytest.mark.slow_but("bert")
+@pytest.mark.parametrize("kind", ADAPTED)
 def test_every_architecture_reloads_with_equal_logits(kind: str, tmp_path: Path) -> None:
     base, folder = tmp_path / "base", tmp_path / "adapter"
     save_headless(kind, base)

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import torch
-from quick import slow_except
 from tiny import (
     KINDS,
     NO_DATA,
@@ -107,10 +106,12 @@ class TestEveryMethod:
         assert all(math.isfinite(entry[key]) for entry in entries for key in named[0])
         assert trainer.means.take() == {}
 
+    @pytest.mark.slow_but("bat_triplet")
     def test_same_seed_same_weights(self, name: str, tmp_path: Path) -> None:
         runs = [train(name, tmp_path / str(i), model=build_model(dropout=0.1)) for i in range(2)]
         assert_same(weights(runs[0]), weights(runs[1]))
 
+    @pytest.mark.slow_but("bat_triplet")
     def test_accumulation_equals_a_large_batch(self, name: str, tmp_path: Path) -> None:
         options: dict[str, Any] = {"max_steps": 2, "synonyms": dense_synonyms(), **METHODS[name].row_wise}
         large = train(name, tmp_path / "large", **options)
@@ -125,16 +126,19 @@ class TestEveryMethod:
         one = train(name, tmp_path, max_steps=2, synonyms=dense_synonyms(), **METHODS[name].row_wise)
         assert_same(weights(one), first, tolerance=1e-6)
 
+    @pytest.mark.slow_but("bat_triplet")
     def test_bf16_runs(self, name: str, tmp_path: Path) -> None:
         trainer = train(name, tmp_path, bf16=True)
         assert all(math.isfinite(e["loss"]) for e in trainer.state.log_history if "loss" in e)
         assert all(value.dtype == torch.float32 for value in weights(trainer).values() if value.is_floating_point())
 
+    @pytest.mark.slow_but("bat_triplet")
     def test_gradient_checkpointing_equals_none(self, name: str, tmp_path: Path) -> None:
         plain = train(name, tmp_path / "plain")
         saving = train(name, tmp_path / "saving", gradient_checkpointing=True)
         assert_same(weights(plain), weights(saving), tolerance=1e-6)
 
+    @pytest.mark.slow_but("bat_triplet")
     def test_resume_equals_the_uninterrupted_run(self, name: str, tmp_path: Path) -> None:
         options = {"optim": "adamw_torch", "learning_rate": 1e-3, "save_strategy": "steps", "save_steps": 1}
         # Saved under the names that it was loaded under: transformers' own Trainer does not read them back.
@@ -146,6 +150,7 @@ class TestEveryMethod:
             again.train(resume_from_checkpoint=str(tmp_path / "whole" / f"checkpoint-{step}"))
             assert_same(weights(whole), weights(again))
 
+    @pytest.mark.slow_but("bat_triplet")
     def test_export_loads_with_plain_transformers(self, name: str, tmp_path: Path) -> None:
         trainer = train(name, tmp_path)
         trainer.save_model(str(tmp_path / "export"))
@@ -195,6 +200,7 @@ class TestEveryMethod:
         trainer = build_trainer(name, tmp_path, **{**METHODS[name].mid_run, **every_text})
         assert Passes(*totals(count_passes(trainer))) == METHODS[name].step_passes(trainer.args)
 
+    @pytest.mark.slow_but("bat_triplet")
     def test_lora_trains_the_adapter_and_what_is_new_and_reloads(self, name: str, tmp_path: Path) -> None:
         pytest.importorskip("peft")
         # As pre-training leaves it: without a pooler and a head.
@@ -219,7 +225,8 @@ class TestEveryMethod:
         batch = build_tokenizer()(["a good film"], return_tensors="pt")
         assert torch.equal(reloaded(**batch).logits, trainer.model.eval()(**batch).logits)
 
-    @pytest.mark.parametrize("kind", slow_except("bert", KINDS))
+    @pytest.mark.slow_but("bert")
+    @pytest.mark.parametrize("kind", KINDS)
     def test_architectures(self, name: str, kind: str, tmp_path: Path) -> None:
         if not METHODS[name].trains_lora and kind.startswith("hf_robust_"):
             with pytest.raises(ValueError, match="adapters need linear layers in the encoder.*has none"):
@@ -228,6 +235,7 @@ class TestEveryMethod:
         trainer = train(name, tmp_path, model=build_model(kind), max_steps=2, learning_rate=0.01)
         assert all(math.isfinite(e["loss"]) for e in trainer.state.log_history if "loss" in e)
 
+    @pytest.mark.slow_but("bat_triplet")
     def test_label_smoothing_and_class_weights_reach_the_task_loss(self, name: str, tmp_path: Path) -> None:
         plain, smooth, weighted = (
             train(name, tmp_path / str(i), max_steps=1, **options)
@@ -286,6 +294,7 @@ class TestEveryMethod:
             with pytest.raises(ValueError, match=f"{name} needs class labels.*--robust_method normal"):
                 build_trainer(name, tmp_path, model=build_model(num_labels=1))
 
+    @pytest.mark.slow_but("bat_triplet")
     def test_left_padding_runs(self, name: str, tmp_path: Path) -> None:
         trainer = build_trainer(name, tmp_path)
         trainer.processing_class.padding_side = "left"

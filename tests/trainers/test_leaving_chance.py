@@ -11,7 +11,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from quick import slow_except
 from tiny import build_model, build_tokenizer, build_trainer, review_data, review_rows
 
 from hf_robust.trainers import METHODS
@@ -68,7 +67,8 @@ def test_within_five_percent_of_chance_is_nothing(loss: float, nothing: bool) ->
     assert not ChanceComparison(loss, 0.0, 256).near_chance
 
 
-@pytest.mark.parametrize("name", slow_except("bat_triplet", METHODS))
+@pytest.mark.slow_but("bat_triplet")
+@pytest.mark.parametrize("name", METHODS)
 class TestEveryMethod:
     def test_it_is_said_once_after_a_fifth(
         self, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
