@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import subprocess
 import sys
@@ -119,3 +120,13 @@ def test_the_script_ends_with_the_line_and_code_2(tmp_path: Path) -> None:
         "run_glue_robust.py: --adv_steps"
     )
     assert "Traceback" not in completed.stderr and not (tmp_path / "out").exists()
+
+
+def test_an_interruption_is_one_sentence(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(options: argparse.Namespace) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hf_robust.cli.methods.run", interrupted)
+    assert main(["methods"]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("hf-robust methods: interrupted; ") and printed.err.count("\n") == 1

@@ -25,6 +25,16 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
+def test_help_names_presets_only_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for folder, named in ((EXAMPLES, True), (tmp_path, False)):  # a checkout, and an installed package
+        monkeypatch.setattr("hf_robust.wiring.flag_help.EXAMPLES", folder)
+        with pytest.raises(SystemExit):
+            parse_arguments(["--robust_method", "freelb", "--help"])
+        assert ("examples/freelb.json" in " ".join(capsys.readouterr().out.split())) == named
+
+
 def test_the_presets_are_those_that_the_classes_name() -> None:
     assert {path.name for path in PRESETS} == set(METHOD_OF)
 

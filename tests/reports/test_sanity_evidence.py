@@ -112,8 +112,9 @@ def test_texts_seen_are_those_of_the_data_attacked(tmp_path: Path) -> None:
 
 def test_the_next_command_attacks_as_the_run_was_attacked(tmp_path: Path) -> None:
     given = ["run_glue_robust.py", "--attack_time_limit", "3", "--skip_labels", "neutral", "--attack_fixed"]
+    given += ["--language", "de"]
     vote = {"votes": 5, "lexicon": LEXICON}
     run = recorded_run(tmp_path / "run", {"synonym": records("sf")}, command=given, vote=vote)
     for command in finding_of("gradient_masking", run).commands:
-        assert "--skip_labels neutral --attack_time_limit 3 --attack_fixed --attack_votes 5" in command
+        assert "--skip_labels neutral --attack_time_limit 3 --attack_fixed --language de --attack_votes 5" in command
         assert command.count("--attack_ranking") == 1
