@@ -34,7 +34,8 @@ from hf_robust.attacks.engine.journal import prediction_of
 from hf_robust.attacks.engine.requests import Columns
 from hf_robust.attacks.static import labelled_file
 from hf_robust.callbacks.best_metric import ExpectedMetrics
-from hf_robust.callbacks.measurement import Measurement, Part, accuracy_of
+from hf_robust.callbacks.measurement import Measurement, Part
+from hf_robust.callbacks.predictions import accuracy_of
 from hf_robust.metrics import (
     AttackRecord,
     AttackSummary,

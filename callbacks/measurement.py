@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput, IntervalStrategy
@@ -20,9 +16,8 @@ from transformers.trainer_utils import EvalLoopOutput, IntervalStrategy
 from hf_robust.adversary import preserved_random_state
 from hf_robust.attacks import ATTACKS, Victim
 from hf_robust.callbacks.best_metric import ExpectedMetrics, check_best_metric
-from hf_robust.metrics import AttackSummary, Guessing
+from hf_robust.callbacks.predictions import accuracy_of, guessing_of_evaluation
 from hf_robust.metrics.keys import lower_is_better
-from hf_robust.metrics.task import accuracy, logits_of, predicted
 from hf_robust.runs import HISTORY_FILE, clear_results, read_history, write_history_line
 
 logger = logging.getLogger(__name__)
@@ -366,43 +361,3 @@ def with_equal_columns(log_history: Sequence[Mapping[str, Any]]) -> list[dict[st
     for index in during:
         entries[index] = {key: log_history[index].get(key, "–") for key in columns}
     return entries
-
-
-def accuracy_of(output: EvalLoopOutput, summaries: Mapping[str, AttackSummary]) -> float:
-    """Accuracy of an evaluation: the task's metric, else that of its predictions, else that of the attacked rows."""
-    if output.metrics is not None and "eval_accuracy" in output.metrics:
-        return float(output.metrics["eval_accuracy"])
-    if output.predictions is None or output.label_ids is None:
-        return next((summary.extra["accuracy"] for summary in summaries.values()), math.nan)
-    labels, predictions = _labels_and_predictions(output)
-    return accuracy(predictions, labels)
-
-
-def guessing_of_evaluation(
-    output: EvalLoopOutput, accuracy: float, num_labels: int, attacked: Sequence[tuple[int, int]] = ()
-) -> Guessing:
-    """The accuracy of an evaluation compared with its largest class; without a mark if that cannot be judged.
-
-    Args:
-        accuracy: of the measured classifier, which is not that of the evaluation if the classifier is a vote.
-        num_labels: number of classes of the model.
-        attacked: label and prediction of the attacked texts, used if the evaluation kept no predictions.
-    """
-    if output.predictions is None or output.label_ids is None:
-        return Guessing.of([label for label, _ in attacked], [predicted for _, predicted in attacked], num_labels)
-    labels, predictions = _labels_and_predictions(output)
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or predictions.shape != labels.shape:
-        return Guessing(math.nan, None, math.nan, num_labels)
-    plain = Guessing.of(labels.tolist(), predictions.tolist(), num_labels)
-    one_answer = plain.one_answer and accuracy == plain.accuracy
-    return dataclasses.replace(plain, accuracy=accuracy, one_answer=one_answer)
-
-
-def _labels_and_predictions(output: EvalLoopOutput) -> tuple[NDArray[Any], NDArray[Any]]:
-    # With --eval_do_concat_batches False both are lists of batches.
-    logits = logits_of(output.predictions)
-    labels = np.concatenate(output.label_ids) if isinstance(output.label_ids, list) else np.asarray(output.label_ids)
-    if labels.ndim > 1:
-        return labels, predicted(logits, is_regression=False, is_multi_label=True)
-    # A stock Trainer's preprocess_logits_for_metrics may have taken the argmax already.
-    return labels, logits if logits.ndim == 1 else logits.argmax(-1)

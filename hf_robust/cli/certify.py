@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hf_robust.cli.flags import add_checkpoint_flags, output_folder
 
 if TYPE_CHECKING:
-    from hf_robust.attacks import Example, Victim
+    from hf_robust.attacks import AttackArguments, Example, Victim
     from hf_robust.certify import CertifySettings, Smoothing
     from hf_robust.data.splits import Splits
     from hf_robust.metrics import AttackSummary, Certificate, CertificateSummary, Coverage
@@ -110,29 +110,17 @@ def run(options: argparse.Namespace) -> str:
         ValueError: nothing can be certified with these settings, the model or the data has no classes, the table
             covers no word of these texts, or an attack needs gradients, which a vote has not.
     """
-    from hf_robust.attacks import AttackArguments, Victim, choose_examples
-    from hf_robust.attacks.flag_readers import check_flags_are_read, is_flag_read
-    from hf_robust.certify import CertifySettings, Smoothing, require_substitutes
+    from hf_robust.attacks import Victim, choose_examples
+    from hf_robust.certify import CertifySettings, require_substitutes
     from hf_robust.data.label_order import permuted_labels
-    from hf_robust.lexicons import load_lexicon
     from hf_robust.runs import claim_folder
     from hf_robust.wiring.checkpoint_attack import AttackOptions, load_classifier, measure_attacks, splits_of
     from hf_robust.wiring.restored import restore_inference
-    from hf_robust.wiring.smoothed import check_certified_language
-    from hf_robust.words import words_of
 
     options.output_dir = output_folder(options)
     settings = CertifySettings(options.votes, options.alpha, options.bound, options.rule)
-    sample = {"attack_num_examples": options.num_examples, "attack_seed": options.seed}
-    # By default the attacks use the swaps that the certificates are about.
-    if options.attack_backend == "native" and is_flag_read("attack_lexicon", options.attacks):
-        options.attack_lexicon = options.attack_lexicon or options.neighbours
-    flags = AttackArguments(**_fields_of(options, AttackArguments), **sample)
-    check_flags_are_read(flags, flags.recipes, (), protects=True)
-    check_certified_language(flags.language)
-    neighbours = None if options.neighbours is None else load_lexicon(options.neighbours, language=flags.language)
-    substitutes = load_lexicon(options.lexicon, language=flags.language)
-    smoothing = Smoothing(substitutes, options.seed, neighbours, flags.protection(), words_of(flags.language))
+    flags = _attack_flags(options)
+    smoothing = _smoothing(options, flags)
     attack_options = AttackOptions(**_fields_of(options, AttackOptions))
     model, tokenizer = load_classifier(options.model, options.device)
     refuse_without_classes(options.model, model.config)
@@ -165,6 +153,31 @@ def run(options: argparse.Namespace) -> str:
     table = _table(folder, measured, attacked.summaries if attacked else {})
     notes = f"{legend}{restored.remark}{permuted}".rstrip()
     return f"{table}\n{notes}\n\nThe certificate of every example is in {folder}."
+
+
+def _attack_flags(options: argparse.Namespace) -> AttackArguments:
+    """The flags of the attacks; by default these use the swaps that the certificates are about."""
+    from hf_robust.attacks import AttackArguments
+    from hf_robust.attacks.flag_readers import check_flags_are_read, is_flag_read
+
+    if options.attack_backend == "native" and is_flag_read("attack_lexicon", options.attacks):
+        options.attack_lexicon = options.attack_lexicon or options.neighbours
+    sample = {"attack_num_examples": options.num_examples, "attack_seed": options.seed}
+    flags = AttackArguments(**_fields_of(options, AttackArguments), **sample)
+    check_flags_are_read(flags, flags.recipes, (), protects=True)
+    return flags
+
+
+def _smoothing(options: argparse.Namespace, flags: AttackArguments) -> Smoothing:
+    from hf_robust.certify import Smoothing
+    from hf_robust.lexicons import load_lexicon
+    from hf_robust.wiring.smoothed import check_certified_language
+    from hf_robust.words import words_of
+
+    check_certified_language(flags.language)
+    neighbours = None if options.neighbours is None else load_lexicon(options.neighbours, language=flags.language)
+    substitutes = load_lexicon(options.lexicon, language=flags.language)
+    return Smoothing(substitutes, options.seed, neighbours, flags.protection(), words_of(flags.language))
 
 
 def _legend(options: argparse.Namespace, coverage: Coverage) -> str:

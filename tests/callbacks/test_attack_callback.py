@@ -31,7 +31,8 @@ from hf_robust.attacks import ATTACKS, Example, Resources
 from hf_robust.attacks.engine.reading import READINGS
 from hf_robust.attacks.static import labelled_file
 from hf_robust.callbacks import AttackCallback, RunCardCallback
-from hf_robust.callbacks.attack import accuracy_of, rates_in_words
+from hf_robust.callbacks.attack import rates_in_words
+from hf_robust.callbacks.predictions import accuracy_of
 from hf_robust.metrics import AttackRecord, AttackSummary, wilson_interval
 from hf_robust.reports import guessing_warnings, results_table
 from hf_robust.reports.guessing import guessing_of
