@@ -91,9 +91,11 @@ def test_a_metric_of_the_hub_without_a_network_is_one_sentence(flags: list[str],
         check=False,
         env=os.environ | offline,
     )
-    assert done.returncode == 2 and done.stderr.count("\n") == 1
-    assert f"--metric_name {flags[0]} is not built in (accuracy, f1, " in done.stderr
-    assert "the Hub has no such metric or cannot be reached: correct the name, or give a local folder" in done.stderr
+    # bitsandbytes, if it is installed, remarks on a CPU that it lacks a package.
+    lines = [line for line in done.stderr.splitlines() if "kernels-community" not in line]
+    assert done.returncode == 2 and len(lines) == 1
+    assert f"--metric_name {flags[0]} is not built in (accuracy, f1, " in lines[0]
+    assert "the Hub has no such metric or cannot be reached: correct the name, or give a local folder" in lines[0]
     assert not (tmp_path / "out").exists()
 
 
