@@ -28,6 +28,8 @@ from hf_robust.reports.average import label_points, text_box
 from hf_robust.training.twin import linear_average
 from hf_robust.wiring.checkpoints import load_config, load_model
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Path:

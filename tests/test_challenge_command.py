@@ -182,6 +182,7 @@ def test_below_a_model_it_is_a_measurement_of_its_own(tmp_path: Path, capsys: py
     assert found["challenge_loss"] == pytest.approx(math.fsum(losses) / len(losses))
 
 
+@pytest.mark.slow
 def test_labels_that_seem_permuted_are_said_before_the_numbers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

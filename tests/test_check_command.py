@@ -59,6 +59,7 @@ def checked(folder: Path, *flags: str) -> dict[str, dict[str, Any]]:
     return findings
 
 
+@pytest.mark.slow
 def test_the_held_out_protocol_keeps_the_tables_apart(halves: Path, demo_run: Path) -> None:
     card = json.loads((demo_run / "run_card.json").read_text())
     roles = {role: lexicon["fingerprint"] for role, lexicon in card["lexicons"].items()}
@@ -72,6 +73,7 @@ def test_the_held_out_protocol_keeps_the_tables_apart(halves: Path, demo_run: Pa
     assert changed and all(new.lower() in held_out[old.lower()] for _, old, new in changed)
 
 
+@pytest.mark.slow
 def test_the_commands_that_a_check_gives_answer_it(
     demo_run: Path, halves: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -253,6 +253,7 @@ def test_obstinate_attacks_on_classes_without_names_are_one_line(
     assert not any(one.stop == "skip_label" for one in records if one.label == 0)
 
 
+@pytest.mark.slow
 def test_a_killed_process_goes_on_where_it_stopped(
     model_folder: Callable[..., Path], corpus: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

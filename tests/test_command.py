@@ -32,6 +32,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [str(folder / "normal"), str(folder / "safer")]
 
 
+@pytest.mark.slow
 def test_demo_runs_make_a_whole_report(runs: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "report"
     assert main(["report", *runs, "--output", str(out)]) == 0
@@ -108,6 +109,7 @@ def test_a_rank_says_which_one_it_is(capsys: pytest.CaptureFixture[str], monkeyp
     assert capsys.readouterr().err.startswith("it (rank 1): --adv_steps")
 
 
+@pytest.mark.slow
 def test_the_script_ends_with_the_line_and_code_2(tmp_path: Path) -> None:
     completed = subprocess.run(
         [sys.executable, ROOT / "run_glue_robust.py", *WRONG],

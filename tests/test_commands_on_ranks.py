@@ -19,6 +19,8 @@ from hf_robust.cli.main import build_parser, main
 from hf_robust.cli.ranks import check_ranks
 from hf_robust.runs import KeptQueries, Ranks, balanced_shares, read_queries, read_records
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 

@@ -18,6 +18,8 @@ from hf_robust.cli.main import main
 from hf_robust.data import TextDataset
 from hf_robust.runs import write_records
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["entailment", "neutral", "contradiction"]
 Call = Callable[..., tuple[int, str, str]]
 

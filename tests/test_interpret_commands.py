@@ -71,6 +71,7 @@ def test_any_models_pairs_and_the_same_numbers_again(
     assert results[0] == results[1] and results[0]["counts"]["compared"] == 2
 
 
+@pytest.mark.slow
 def test_flags_reach_the_measure(model_folder: Callable[..., Path], tmp_path: Path) -> None:
     """Texts of many words, since few words have few rankings: each flag gives other numbers."""
     text = "the film was good and a very warm story with music and the actor"

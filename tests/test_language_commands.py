@@ -103,6 +103,7 @@ def attacked(classifier: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     return attack
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["fr", "zh"])
 def test_explanations_are_of_the_words_that_were_attacked(
     language: str, attacked: Any, classifier: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -132,6 +133,7 @@ def test_views_are_drawn_in_the_language(
     assert "--language de decides which words of --data are replaced" in refused(capsys, *flags, *files)
 
 
+@pytest.mark.slow
 def test_importance_counts_the_words_of_the_language(
     attacked: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -78,6 +78,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return Built(files, names, email.message_from_bytes(metadata), installed)
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_the_package_and_nothing_else(built: Built) -> None:
     packaged = [name for name in built.wheel if ".dist-info/" not in name]
     folders = [ROOT / "hf_robust", *(ROOT / "hf_robust" / name for name in ("trainers", "callbacks"))]

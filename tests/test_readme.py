@@ -124,6 +124,7 @@ def test_its_measured_numbers_are_in_the_committed_results() -> None:
     assert re.findall(r"[\d,]{5}", identity)[0] in attack_tables.compact(RESULTS)
 
 
+@pytest.mark.slow
 def test_the_example_report_is_that_of_the_committed_results(tmp_path: Path) -> None:
     study.example_report(folder=tmp_path)
     for name in study.EXAMPLE_FILES:

@@ -25,6 +25,8 @@ from hf_robust.wiring.checkpoint_attack import load_classifier
 from hf_robust.wiring.checkpoints import load_config, load_model
 from hf_robust.wiring.restored import restore_inference
 
+pytestmark = pytest.mark.slow
+
 TEXTS = [("a good film",), ("a bad plot with the cold ending",), ("warm music",), ("the actor was very poor",)]
 SETTINGS: dict[str, dict[str, Any]] = {
     **{name: {"robust_method": name} for name in METHODS},

@@ -462,6 +462,7 @@ def label_set_rows(count):
     return [{**row, "label": LABEL_SETS[index % 3]} for index, row in enumerate(review_rows(count))]
 
 
+@pytest.mark.slow
 def test_several_labels_are_trained_against_an_adversary_and_attacked(model_folder, tmp_path, capsys):
     rows = label_set_rows(18)
     (tmp_path / "s.json").write_text(json.dumps(SYNONYMS))
@@ -488,6 +489,7 @@ def test_several_labels_are_trained_against_an_adversary_and_attacked(model_fold
     assert "are the labels permuted" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_floats_are_classes_where_something_needs_classes(model_folder, tmp_path, caplog):
     rows = [row | {"label": float(row["label"])} for row in review_rows(12)]
     flags = ["--do_train", "--do_eval", "--num_train_epochs", "1"]
@@ -823,6 +825,7 @@ def test_the_worst_of_several_attacks_chooses_the_best_model(model_folder, tmp_p
     assert state["best_metric"] == metrics["eval_union_robust_accuracy"]
 
 
+@pytest.mark.slow
 def test_two_ranks_train_attack_and_predict_as_one_process(model_folder, tmp_path):
     data = {"train": review_rows(16), "validation": review_rows(7, 1), "test": review_rows(5, 2)}
     for name, words in {"s": SYNONYMS, "a": ANTONYMS}.items():
@@ -895,6 +898,7 @@ def test_mp_fn_calls_main(monkeypatch):
     assert called == [True]
 
 
+@pytest.mark.slow
 def test_trains_and_attacks_on_a_machine_without_datasets_and_nltk(model_folder, tmp_path):
     (tmp_path / "s.json").write_text(json.dumps(SYNONYMS))
     argv = [

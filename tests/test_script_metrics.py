@@ -34,6 +34,7 @@ DOCS = ROOT / "docs"
 STEPS = ["--do_train", "--do_eval", "--eval_strategy", "epoch", "--metric_for_best_model"]
 
 
+@pytest.mark.slow
 @needs_evaluate
 def test_loaded_metrics_stand_beside_built_in_ones_and_change_no_weight(
     model_folder: Callable[..., Path], tmp_path: Path
@@ -57,6 +58,7 @@ KINDS: dict[str, tuple[list[Any], Any, str, str]] = {
 }
 
 
+@pytest.mark.slow
 @needs_evaluate
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_metric_of_a_folder_stands_beside_every_built_in_one(
@@ -109,6 +111,7 @@ def test_the_best_metric_must_be_a_score_of_the_loaded_ones(
         run(model_folder(), tmp_path / "out", *STEPS, "several", "--metric_name", folder, **DATA)
 
 
+@pytest.mark.slow
 @needs_evaluate
 def test_the_examples_of_the_docs_run_and_find_the_rates_of_a_run(
     model_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -19,6 +19,7 @@ def card_of(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "run_card.json").read_text())
 
 
+@pytest.mark.slow
 def test_safer_is_attacked_as_a_vote_and_certified_on_the_demo_corpus(tmp_path: Path) -> None:
     sizes = ["--max_train_samples", "64", "--max_eval_samples", "16", "--attack_num_examples", "4"]
     flags = ["--dataset_name", "demo", "--robust_method", "safer", "--attacks", "synonym", "--attack_votes", "8"]
@@ -52,6 +53,7 @@ def test_safer_is_attacked_as_a_vote_and_certified_on_the_demo_corpus(tmp_path: 
     assert "certified accuracy" in (tmp_path / "out" / "tradeoff_curves.svg").read_text()
 
 
+@pytest.mark.slow
 def test_certificates_alone_change_no_weight_and_no_metric(model_folder: Callable[..., Path], tmp_path: Path) -> None:
     data = {"train": review_rows(12), "validation": review_rows(8, 1)}
     (tmp_path / "table.json").write_text(json.dumps(SYNONYMS))

@@ -19,6 +19,8 @@ from hf_robust.runs import read_history
 from hf_robust.sweep.output import opened_output
 from hf_robust.sweep.runs import find_script, newest_checkpoint
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 
 

@@ -20,6 +20,8 @@ from test_sweep_grid import interrupt_when
 ray = pytest.importorskip("ray")
 from ray.cluster_utils import Cluster  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 SMALL = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
 HEALTH = {
     "health_check_initial_delay_ms": 500,

@@ -14,6 +14,8 @@ from test_sweep_grid import interrupt_when
 
 from hf_robust.sweep.search import JOURNAL
 
+pytestmark = pytest.mark.slow
+
 SPACE: dict[str, Any] = {
     "learning_rate": {"low": 1e-5, "high": 1e-2, "log": True},
     "seed": {"low": 1, "high": 4},

@@ -68,6 +68,7 @@ def say_again() -> None:
     restored._warn_once.cache_clear()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["attack", "certify"])
 def test_a_command_reads_as_much_as_training_did(
     what: str, trained: Path, rows: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -98,6 +99,7 @@ def test_the_rates_are_those_of_training(trained: Path, rows: dict[str, str], tm
     assert first["texts_cut"] > 0.2 and longer["texts_cut"] == 0
 
 
+@pytest.mark.slow
 def test_reports_refuse_other_lengths_and_check_flags_them(
     trained: Path, rows: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,8 @@ from hf_robust.data import TextDataset
 from hf_robust.views import read_views
 from hf_robust.words import Text
 
+pytestmark = pytest.mark.slow
+
 every_vocabulary = pytest.mark.parametrize("kind", VOCABULARIES)
 
 

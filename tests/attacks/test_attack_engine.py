@@ -187,6 +187,7 @@ def test_a_second_epoch_asks_neither_lexicon_nor_tagger(name):
 THREE = st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(THREE, min_size=8, max_size=8, unique=True))
 def test_searches_against_every_text_of_three_words(target, texts):

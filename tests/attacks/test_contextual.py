@@ -276,6 +276,7 @@ def test_texts_stay_similar_to_the_original(name, minimum, model, target):
     assert encoder.asked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bae", "clare"])
 def test_odd_and_very_long_texts(name, model, target):
     odd = ["", " ", "...", "'-_*@", "good", "🎬🎬 good", "a\x00b\x07 good\r\n", "good" * 500]

@@ -184,6 +184,7 @@ def test_encoder_remembers_what_it_has_seen(monkeypatch):
     assert len(encoder._answers) == 2
 
 
+@pytest.mark.slow
 def test_encoder_survives_memory_that_runs_out():
     config = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     torch.manual_seed(0)

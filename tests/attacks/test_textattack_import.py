@@ -41,6 +41,7 @@ def test_without_textattack_one_sentence_names_the_command() -> None:
         build_attacks(flags, None, None, ["no", "yes"], ["sentence"])
 
 
+@pytest.mark.slow
 def test_a_missing_dependency_is_named(tmp_path: Path) -> None:
     (tmp_path / "textattack.py").write_text("import no_such_module_here")
     code = (

@@ -141,6 +141,7 @@ def limited(rows_of_ten):
     return inference
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [1, 2])
 def test_memory_that_runs_out_halves_the_batch_and_loses_nothing(columns, caplog):
     model, found = build_model(), texts(40, columns)
@@ -158,6 +159,7 @@ def test_memory_that_runs_out_halves_the_batch_and_loses_nothing(columns, caplog
     assert len(caplog.records) == 1
 
 
+@pytest.mark.slow
 def test_gradients_survive_memory_that_runs_out():
     model, found = build_model(), [Text(one) for one in texts(20)]
     target = victim(model, inference=limited(2), token_budget=4000)
@@ -165,6 +167,7 @@ def test_gradients_survive_memory_that_runs_out():
         assert saliency == pytest.approx(expected, rel=1e-3, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_one_text_that_does_not_fit_is_one_sentence_and_other_errors_stay():
     with pytest.raises(ValueError, match="one text of 4 tokens does not fit into the memory of cpu"):
         victim(inference=limited(0)).probabilities([("good film",), ("bad film",)])

@@ -42,6 +42,7 @@ def experiment(folder: Path, runs: dict[str, tuple[float, float]]) -> TextExperi
     return TextExperiment(file, folder)
 
 
+@pytest.mark.slow
 def test_what_the_readme_recommends_is_what_the_committed_results_say_is_best() -> None:
     """At 313 steps: of the settings that keep the accuracy of ``normal`` to a point, the lowest antonym rate."""
     file = budgets_page.EXPERIMENTS / "budgets_snli_bert_tiny.json"

@@ -395,6 +395,7 @@ def test_one_run_alone_is_a_table(results: Path, files: Path) -> None:
     assert "C17" not in embedding_tables.full(results, files)
 
 
+@pytest.mark.slow
 def test_committed_claims_are_those_of_the_committed_results() -> None:
     path = embedding_claims.RESULTS / embedding_claims.FILE
     written = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

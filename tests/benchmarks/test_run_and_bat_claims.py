@@ -250,6 +250,7 @@ def test_a_change_of_a_difference_is_paired_over_four_settings(tmp_path: Path) -
     assert bat_claims.c5(one) == bat_claims.c7(one) == []
 
 
+@pytest.mark.slow
 def test_committed_claims_are_those_of_the_committed_results() -> None:
     written = json.loads((bat_claims.RESULTS / bat_claims.FILE).read_text(encoding="utf-8"))
     verdicts = [

@@ -18,6 +18,8 @@ from hf_robust.cli.main import build_parser
 from hf_robust.metrics import AttackRecord, AttackSummary, union_of_attacks
 from hf_robust.runs import finite
 
+pytestmark = pytest.mark.slow
+
 EXPERIMENTS = sorted((run.ROOT / "benchmarks" / "experiments").glob("attacks_*.json"))
 RECIPES = ("textfooler", "pwws", "deepwordbug", "textbugger")
 

@@ -13,6 +13,8 @@ from benchmarks.study import checks, paired, text_claims, text_tables
 from benchmarks.study import experiment as text_runs
 from benchmarks.study.experiment import TextExperiment
 
+pytestmark = pytest.mark.slow
+
 SST2, SNLI = "text_sst2_bert_tiny", "text_snli_bert_tiny"
 HALF, MOST, FEW, NONE = "sf" * 150, "sfff" * 75, "sssf" * 75, "s" * 300
 SETTINGS = [

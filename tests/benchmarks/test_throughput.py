@@ -52,6 +52,7 @@ def check_ratio(ratio: dict[str, float], above: dict[str, Any], below: dict[str,
         assert ratio[clock] == pytest.approx(above[clock] / below[clock] / counts)
 
 
+@pytest.mark.slow
 def test_without_textattack(
     flags: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -368,6 +368,7 @@ def test_a_killed_measurement_goes_on_where_it_stopped(tmp_path: Path) -> None:
         assert_same_results(*map(read_records, files))
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_an_attack_resumes_without_measuring_again(tmp_path: Path) -> None:
     """Killed in the second epoch's attack: training repeats that epoch bit for bit, so its journal still counts."""
 
@@ -430,6 +431,7 @@ def test_evaluation_between_epochs_is_not_attacked(tmp_path: Path) -> None:
     assert ["eval_synonym_asr" in entry for entry in evaluations(trainer)] == [False, False, True, False, False, True]
 
 
+@pytest.mark.slow
 def test_resume_keeps_earlier_epochs_and_a_new_run_starts_anew(tmp_path: Path) -> None:
     options = {"save_strategy": "epoch", "eval_strategy": "epoch"}
     attacked(tmp_path, **options).train()
@@ -482,6 +484,7 @@ def test_accuracy_of_several_labels_is_of_whole_sets() -> None:
     assert accuracy_of(output, {}) == pytest.approx(2 / 3)
 
 
+@pytest.mark.slow
 def test_what_would_end_the_first_measurement_is_an_error_before_training(tmp_path: Path) -> None:
     """An epoch is saved only after it was attacked, so an attack that cannot work must not cost one."""
     resources = Resources(antonyms=table({"unheard": ["of"]}, "antonym"))

@@ -76,6 +76,7 @@ def test_adaptive_weights_and_their_rate_are_on_the_card(tmp_path: Path) -> None
     assert card["config"]["loss_increase"] > 0 and card["config"]["point_moved"] > 0
 
 
+@pytest.mark.slow
 def test_the_flood_level_that_was_measured_is_on_the_card(tmp_path: Path) -> None:
     trainer = carded(tmp_path / "auto", "flooding_x")
     trainer.train()
@@ -86,6 +87,7 @@ def test_the_flood_level_that_was_measured_is_on_the_card(tmp_path: Path) -> Non
     assert card_of(tmp_path / "given")["found"] == []
 
 
+@pytest.mark.slow
 def test_the_batch_size_that_fits_is_on_the_card(tmp_path: Path) -> None:
     trainer = carded(tmp_path / "found", "normal", auto_find_batch_size=True)
     step, sizes = trainer.training_step, []
@@ -184,6 +186,7 @@ def test_a_batch_and_its_views_in_one_pass_are_two(tmp_path: Path) -> None:
     assert forwards["per_step"] == pytest.approx(2 + share, abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "options"), [("taichi", {}), ("adv_iter", {"n_rounds": 3, "clean_epochs": 0, "epochs_per_round": 1})]
 )

@@ -20,6 +20,8 @@ from hf_robust.attacks import ATTACKS, Example, Resources
 from hf_robust.callbacks import AttackCallback, CurvesCallback, RunCardCallback, TrackersCallback
 from hf_robust.callbacks.trackers import settings
 
+pytestmark = pytest.mark.slow
+
 CERTIFIED = {"certified_accuracy": 0.25, "certified_accuracy_low": 0.125, "smoothed_accuracy": 0.75}
 
 

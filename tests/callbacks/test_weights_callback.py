@@ -18,6 +18,8 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 from hf_robust.callbacks import AdversaryWeightsCallback, CurvesCallback
 from hf_robust.runs import read_adversary_weights, write_history_line
 
+pytestmark = pytest.mark.slow
+
 
 def line(epoch: float) -> dict[str, object]:
     return {"epoch": epoch, "step": int(epoch), "accuracy": 0.5, "attacks": {"synonym": {"asr": 0.5}}}

@@ -19,6 +19,7 @@ def reached(arrows: dict[str, set[str]], start: str) -> set[str]:
     return seen
 
 
+@pytest.mark.slow
 def test_every_arrow_is_one_that_the_table_of_layers_allows() -> None:
     levels = rooms.floors()
     assert set(levels) == set(rooms.imports())

@@ -42,6 +42,7 @@ def equal(one: float, other: float) -> bool:
     return one == other or math.isnan(one) and math.isnan(other)
 
 
+@pytest.mark.slow
 @given(rows=ROWS)
 def test_they_are_the_rates_of_the_attack_callback(modules: dict[tuple[str, ...], Any], rows: list[Any]) -> None:
     labels, clean, first, second = map(list, zip(*rows, strict=True))
@@ -75,6 +76,7 @@ def test_they_are_the_rates_of_the_attack_callback(modules: dict[tuple[str, ...]
     )
 
 
+@pytest.mark.slow
 @given(rows=ROWS)
 def test_the_configuration_for_the_evaluator_gives_the_same_numbers(
     modules: dict[tuple[str, ...], Any], rows: list[Any]

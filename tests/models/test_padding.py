@@ -51,6 +51,7 @@ def test_another_padding_id_in_the_configuration_is_replaced() -> None:
     assert torch.allclose(torch.tensor(Victim(model, build_tokenizer()).score(TEXTS).logits), expected, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["taichi", "normal"])
 def test_a_trainer_evaluates_alone_and_its_twin_reads_batches(method: str, tmp_path: Path) -> None:
     evaluated = build_trainer(method, tmp_path, model=unpadded("llama"), eval_data=review_data(8))

@@ -25,6 +25,8 @@ from hf_robust.wiring.checkpoint_attack import load_classifier
 from hf_robust.wiring.checkpoints import load_config, load_model, load_tokenizer
 from run_glue_robust import main
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SMALL = ["--max_train_samples", "32", "--max_eval_samples", "16", "--attack_num_examples", "4"]
 LABELS = named_labels(("no", "yes"))

@@ -131,6 +131,7 @@ def test_linearisation_has_the_clean_loss_and_divides_by_what_the_adversary_adde
     assert np.isnan(error.get_ydata()[1:]).all()  # nothing to divide by, or not known
 
 
+@pytest.mark.slow
 def test_pictures_in_a_folder(tmp_path: Path) -> None:
     (tmp_path / "run_card.json").write_text(json.dumps({"method": "adaptive_tavat", "data": {"name": "reviews"}}))
     write_adversary_weights(tmp_path, adversary_weight_lines([entry(1, 0.5, 0.5)]))

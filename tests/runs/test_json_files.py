@@ -59,6 +59,7 @@ def attack_metrics(folder: Path) -> list[str]:
     return [name for name in read_json(folder / METRICS_FILE) if "synonym" in name]
 
 
+@pytest.mark.slow
 def test_going_on_from_a_checkpoint_forgets_what_was_measured_after_it(place: Path, run: Path) -> None:
     first, _ = read_history(run)
     (checkpoint, _) = sorted(run.glob("checkpoint-*"))

@@ -50,6 +50,7 @@ def command(trained: Path, name: str, run: Path, *more: str) -> int:
     return main([name, str(run), *given, "none", *more])
 
 
+@pytest.mark.slow
 def test_attack_and_certify_into_a_run_write_below_it(
     trained: Path, run: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

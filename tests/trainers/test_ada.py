@@ -105,6 +105,7 @@ def trained(name: str, folder: Path, **options: Any) -> dict[str, Tensor]:
     return dict(trainer.model.state_dict())
 
 
+@pytest.mark.slow
 def test_no_rows_equals_normal_and_sizes_are_kept(tmp_path: Path) -> None:
     normal = trained("normal", tmp_path / "normal")
     none = trained("ada", tmp_path / "none", view_fraction=0.0)

@@ -231,6 +231,7 @@ def right_share(trainer: Any, rows: list[dict[str, Any]], alone: str | None) -> 
     return (logits.argmax(1) == labels).float().mean().item()
 
 
+@pytest.mark.slow
 def test_the_mix_keeps_the_clean_accuracy_where_an_attack_turns_texts_into_those_of_the_other_class(
     tmp_path: Path,
 ) -> None:
@@ -265,6 +266,7 @@ def test_an_adapter_without_rows_has_a_zero_gradient(tmp_path: Path) -> None:
         assert value.grad is not None and bool(value.grad.any()) == key.startswith("clean")
 
 
+@pytest.mark.slow
 def test_without_views_it_is_normal_training_of_a_lora_model(tmp_path: Path) -> None:
     peft = pytest.importorskip("peft")
     options = {"lora_dropout": 0.0, "lora_rank": 2, "lora_alpha": 4.0, "view_fraction": 0.0}
@@ -291,6 +293,7 @@ def test_without_views_it_is_normal_training_of_a_lora_model(tmp_path: Path) -> 
     assert torch.allclose(first, second, rtol=0.0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_saved_adapters_load_with_peft_and_with_load_adapters(tmp_path: Path) -> None:
     peft = pytest.importorskip("peft")
     build_model().save_pretrained(tmp_path / "base")
@@ -336,6 +339,7 @@ def test_the_transposed_layers_of_gpt2_are_adapted_alike(tmp_path: Path) -> None
             assert torch.allclose(plain.state_dict()[name], value, atol=1e-6), name
 
 
+@pytest.mark.slow
 def test_saving_leaves_the_weights_and_a_checkpoint_holds_the_encoder_as_it_was(tmp_path: Path) -> None:
     trainer = build_trainer("adpmixup", tmp_path, save_strategy="steps", save_steps=3)
     before = {key: value.clone() for key, value in trainer.model.state_dict().items() if key.startswith("bert.e")}
@@ -366,6 +370,7 @@ def test_adapters_of_other_modules_are_one_sentence(tmp_path: Path) -> None:
     assert described["modules_to_save"] == ["classifier", "bert.pooler"]
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_model_has_no_adapters_and_the_victim_trains_wholly(tmp_path: Path) -> None:
     trainer = build_trainer("adpmixup", tmp_path)
     for value in trainer.adapters.up.values():
@@ -403,6 +408,7 @@ def test_shares_of_another_batch_are_one_sentence() -> None:
     assert adapters._shares[False] is None
 
 
+@pytest.mark.slow
 def test_evaluation_and_prediction_go_through_the_mix(tmp_path: Path) -> None:
     trainer = build_trainer("adpmixup", tmp_path, eval_data=review_data(8), learning_rate=0.5)
     trainer.train()
@@ -414,6 +420,7 @@ def test_evaluation_and_prediction_go_through_the_mix(tmp_path: Path) -> None:
         assert not torch.equal(logits, trainer.model(**batch).logits)
 
 
+@pytest.mark.slow
 def test_a_model_in_half_precision_is_adapted(tmp_path: Path) -> None:
     trainer = build_trainer("adpmixup", tmp_path, model=build_model().bfloat16(), eval_data=review_data(8))
     trainer.train()
@@ -421,6 +428,7 @@ def test_a_model_in_half_precision_is_adapted(tmp_path: Path) -> None:
     assert math.isfinite(trainer.evaluate()["eval_loss"])
 
 
+@pytest.mark.slow
 def test_a_folder_called_checkpoints_is_an_export(tmp_path: Path) -> None:
     trainer = build_trainer("adpmixup", tmp_path)
     trainer.train()

@@ -111,6 +111,7 @@ class Epochs(TrainerCallback):
             self.shares.append(self.trainer.view_share)
 
 
+@pytest.mark.slow
 def test_refresh_happens_at_the_configured_epochs_and_replaces(tmp_path: Path) -> None:
     class Fewer(Scripted):
         def run(self, *args: Any) -> Any:

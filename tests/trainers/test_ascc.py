@@ -71,6 +71,7 @@ def test_without_neighbours_the_divergence_is_zero(tmp_path: Path) -> None:
     assert entry["loss"] == pytest.approx(entry["loss_ce"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_shared_dropout_masks_leave_no_divergence_where_nothing_moves(tmp_path: Path) -> None:
     found = []
     for same in (True, False):
@@ -89,6 +90,7 @@ def test_the_cross_entropy_at_the_mixture_may_stand_alone(tmp_path: Path) -> Non
     assert entry["loss"] == pytest.approx(entry["loss_ce"] + entry["loss_adversarial"], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_larger_alpha_leaves_sparser_weights(tmp_path: Path) -> None:
     entropies = []
     for alpha in (0.0, 10.0):
@@ -98,6 +100,7 @@ def test_a_larger_alpha_leaves_sparser_weights(tmp_path: Path) -> None:
     assert entropies[1] < entropies[0]
 
 
+@pytest.mark.slow
 def test_the_ascent_raises_the_divergence(tmp_path: Path) -> None:
     found = []
     for rate in (0.0, 1.0):

@@ -74,6 +74,7 @@ def test_auxiliary_is_saved_beside_the_checkpoint_and_never_exported(tmp_path: P
     assert "robust_aux.weight" in trainer.model.state_dict()
 
 
+@pytest.mark.slow
 def test_resume_restores_the_auxiliary_and_its_optimizer_state_bit_for_bit(tmp_path: Path) -> None:
     options = {
         "optim": "adamw_torch",
@@ -157,6 +158,7 @@ def test_parts_beside_a_model_that_is_made_anew_are_refused(tmp_path: Path) -> N
     trainer_from_init("normal")
 
 
+@pytest.mark.slow
 def test_an_optimizer_that_lacks_the_auxiliary_part_is_refused(tmp_path: Path) -> None:
     trainer = scaled(tmp_path)
     trainer.optimizer = torch.optim.SGD([trainer.model.classifier.weight], lr=0.1)
@@ -261,6 +263,7 @@ def test_tags_survive_pefts_update_of_the_card(tmp_path: Path) -> None:
     assert "mine" in tags and "lora" in tags and written == [tmp_path]
 
 
+@pytest.mark.slow
 def test_where_batches_are_split_the_log_says_what_the_stock_trainer_does(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -33,6 +33,7 @@ def test_loss_and_gradients_equal_the_naive_ones(clean_weight: float, tmp_path: 
     assert forwards_of(trainer, batch) == 2
 
 
+@pytest.mark.slow
 def test_reduction_without_eps_it_is_normal(tmp_path: Path) -> None:
     assert_same(
         weights_after("normal", tmp_path / "normal"), weights_after("fgsm", tmp_path / "fgsm", adv_lr=0.0), 0.0

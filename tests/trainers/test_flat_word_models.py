@@ -20,6 +20,8 @@ from hf_robust.attacks import ATTACKS, Resources
 from hf_robust.modules.word_mask import draw
 from hf_robust.modules.word_masking import WordMasking
 
+pytestmark = pytest.mark.slow
+
 ROUNDS: dict[str, Any] = {"clean_epochs": 1, "n_rounds": 3, "epochs_per_round": 1, "view_fraction": 0.25}
 EPOCHS: dict[str, Any] = {"max_steps": 8, "save_strategy": "steps", "save_steps": 2}  # two steps an epoch
 

@@ -73,6 +73,7 @@ def test_and_5_the_log_and_the_evaluation_show_the_plain_loss(tmp_path: Path) ->
     assert low.evaluate()["eval_loss"] == high.evaluate()["eval_loss"]
 
 
+@pytest.mark.slow
 def test_training_stays_at_the_level(tmp_path: Path) -> None:
     options = {"max_steps": 120, "learning_rate": 0.05, "logging_steps": 40}
     last = [
@@ -122,6 +123,7 @@ def test_without_layers_all_trainable_parameters_are_compared() -> None:
     assert last_layer_and_head(model) == list(model[1].parameters())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("splits", [1, 2])
 def test_a_measured_level_gives_the_run_that_the_same_number_gives(splits: int, tmp_path: Path) -> None:
     settings: dict[str, Any] = {
@@ -145,6 +147,7 @@ def test_a_measured_level_gives_the_run_that_the_same_number_gives(splits: int, 
     assert [path.name for path in (tmp_path / "auto").iterdir()] == ["flood_level.json"]
 
 
+@pytest.mark.slow
 def test_the_plain_run_is_normal_fine_tuning_up_to_the_end_of_accordance(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +163,7 @@ def test_the_plain_run_is_normal_fine_tuning_up_to_the_end_of_accordance(
     assert [epoch.accordance for epoch in flood_level.measure(trainer)] == [-0.5]
 
 
+@pytest.mark.slow
 def test_less_than_one_epoch_is_measured_once(tmp_path: Path) -> None:
     trainer = trained("flooding_x", tmp_path, max_steps=1)
     report = json.loads((tmp_path / "flood_level.json").read_text())
@@ -167,6 +171,7 @@ def test_less_than_one_epoch_is_measured_once(tmp_path: Path) -> None:
     assert trainer.flood_level == pytest.approx(trainer.state.log_history[0]["loss"], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_every_generator_and_the_weights_are_as_before_the_measurement(tmp_path: Path) -> None:
     trainer: Any = build_trainer("flooding_x", tmp_path, model=build_model(dropout=0.1))
     before = state(trainer), torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
@@ -177,6 +182,7 @@ def test_every_generator_and_the_weights_are_as_before_the_measurement(tmp_path:
     assert all(parameter.grad is None for parameter in trainer.model.parameters())
 
 
+@pytest.mark.slow
 def test_the_copy_has_no_hooks_and_the_model_keeps_its_own(tmp_path: Path) -> None:
     calls: list[str] = []
     model = build_model()
@@ -190,6 +196,7 @@ def test_the_copy_has_no_hooks_and_the_model_keeps_its_own(tmp_path: Path) -> No
     assert not any("robust_aux" in name for name, _ in model_copy(trainer).named_modules())
 
 
+@pytest.mark.slow
 def test_the_level_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "run"
     first = trained("flooding_x", folder, save_strategy="steps", save_steps=1)
@@ -205,6 +212,7 @@ def test_the_level_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert measured.pop() == 1, change
 
 
+@pytest.mark.slow
 def test_an_epoch_of_one_batch_cannot_be_measured(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match="--flood_level auto compares.*found 1 of them.*--per_device_train_batch_size"
@@ -212,6 +220,7 @@ def test_an_epoch_of_one_batch_cannot_be_measured(tmp_path: Path) -> None:
         trained("flooding_x", tmp_path, data=review_data(8))
 
 
+@pytest.mark.slow
 def test_a_loss_before_the_measurement_is_one_sentence(tmp_path: Path) -> None:
     trainer: Any = build_trainer("flooding_x", tmp_path)
     with pytest.raises(ValueError, match="flooding_x has no level yet.*call train"):

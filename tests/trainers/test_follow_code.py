@@ -13,6 +13,8 @@ from transformers import AutoModelForSequenceClassification
 from hf_robust.trainers import METHODS
 from hf_robust.training.follow import FollowArguments
 
+pytestmark = pytest.mark.slow
+
 NAMES = [*CODE, "infobert"]
 
 

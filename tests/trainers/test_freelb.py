@@ -53,6 +53,7 @@ def test_the_points_0_to_k_minus_1_or_1_to_k(passes: str, tmp_path: Path) -> Non
     assert forwards_of(trainer, batch) == 4
 
 
+@pytest.mark.slow
 def test_reductions_to_normal(tmp_path: Path) -> None:
     normal = weights_after("normal", tmp_path / "normal")
     one = weights_after("freelb", tmp_path / "one", adv_steps=1, adv_init_mag=0.0)

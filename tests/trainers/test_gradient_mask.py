@@ -63,6 +63,7 @@ def run_folder(trainer: Any, folder: Path) -> Any:
     return load_run(folder)
 
 
+@pytest.mark.slow
 def test_views_of_the_validation_split_are_leaked_and_the_card_says_so(tmp_path: Path) -> None:
     options = {"leaked_view_split": "validation", "view_dataset": review_data(10, seed=5)}
     run = run_folder(build_trainer("gradient_mask", tmp_path / "leak", **options), tmp_path / "leak")

@@ -115,6 +115,7 @@ def test_what_is_measured_is_the_models_loss_on_the_training_texts(tmp_path: Pat
     assert found.chance == pytest.approx(math.log(2))
 
 
+@pytest.mark.slow
 def test_a_model_that_learns_is_not_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     first = build_trainer("normal", tmp_path, max_steps=150, optim="adamw_torch", learning_rate=3e-3)
     first.train()
@@ -124,6 +125,7 @@ def test_a_model_that_learns_is_not_warned_about(tmp_path: Path, caplog: pytest.
     assert not warnings(caplog)
 
 
+@pytest.mark.slow
 def test_the_warning_names_sizes_and_flags(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     options: dict[str, Any] = {"max_steps": 10, "learning_rate": 0.0, "bat_lambda": 20.0}
     build_trainer("bat_triplet", tmp_path, model=at_chance(), **options).train()

@@ -44,6 +44,7 @@ def logits(model: Any) -> torch.Tensor:
     return model.eval()(**BATCH).logits
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_from_a_checkpoint_whatever_its_head_was_drawn_as(base: Path, tmp_path: Path) -> None:
     options = {"save_strategy": "steps", "save_steps": 2, "max_steps": 4, "optim": "adamw_torch"}
     whole = build_trainer("normal", tmp_path / "whole", model=adapted(base), **options)
@@ -79,6 +80,7 @@ def test_the_best_checkpoint_is_what_is_saved(base: Path, tmp_path: Path) -> Non
     assert torch.equal(logits(trainer.model), wanted)
 
 
+@pytest.mark.slow
 def test_both_models_of_taichi_come_back(base: Path, tmp_path: Path) -> None:
     trainer = build_trainer("taichi", tmp_path / "run", model=adapted(base))
     trainer.train()
@@ -116,6 +118,7 @@ def test_a_folder_is_for_adapters_or_for_a_whole_model(base: Path, tmp_path: Pat
     build_trainer("normal", tmp_path / "out", model=adapted(base), data=NO_DATA)  # saves nothing over it
 
 
+@pytest.mark.slow
 def test_adapters_of_adpmixup_come_back_with_the_new_pooler(base: Path, tmp_path: Path) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(base, id2label={0: "bad", 1: "good"})
     assert find_heads(model) == ["classifier", "bert.pooler"]

@@ -97,6 +97,7 @@ def test_accuracies_are_with_the_expected_mask_without_one_and_with_sampled_ones
     assert trainer.measured_in_training()["mask_accuracy_sampled_std"] == found["accuracy_sampled_std"]
 
 
+@pytest.mark.slow
 def test_looking_at_the_mask_changes_nothing_of_the_training(tmp_path: Path) -> None:
     weights = []
     for watched in (True, False):
@@ -168,6 +169,7 @@ def test_the_rank_at_the_end_of_training_is_of_the_model_without_its_mask(tmp_pa
     assert [entry["phi_rank"] for entry in trainer.state.log_history if "phi_rank" in entry] == [found["phi_rank"]]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_replaces_the_lines_of_what_it_trains_again(tmp_path: Path) -> None:
     options: dict[str, Any] = {"max_steps": -1, "save_strategy": "epoch", "mask_learning_rate": 1.0}
     whole: Any = build_trainer("flat", tmp_path, num_train_epochs=3, **options)

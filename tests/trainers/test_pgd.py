@@ -37,6 +37,7 @@ def test_loss_and_gradients_equal_the_naive_ones(radius: float, clean_weight: fl
     assert forwards_of(trainer, batch) == 4 + bool(clean_weight)
 
 
+@pytest.mark.slow
 def test_reduction_without_strength_it_is_normal(tmp_path: Path) -> None:
     assert_same(
         weights_after("normal", tmp_path / "normal"),

@@ -110,6 +110,7 @@ def test_a_split_batch_is_said_to_change_the_loss(tmp_path: Path, caplog: pytest
 PRINTED = {"adv_lr": 1e-3, "adv_max_norm": 1e-5}
 
 
+@pytest.mark.slow
 def test_a_perturbation_that_autocast_rounds_away_is_refused_in_the_first_step(tmp_path: Path) -> None:
     weights_after("smart", tmp_path / "32", **PRINTED)
     message = (
@@ -120,6 +121,7 @@ def test_a_perturbation_that_autocast_rounds_away_is_refused_in_the_first_step(t
         weights_after("smart", tmp_path / "16", bf16=True, **PRINTED)
 
 
+@pytest.mark.slow
 def test_a_model_of_16_bits_is_refused_too_or_trains(tmp_path: Path) -> None:
     model = build_model().to(torch.bfloat16)
     with pytest.raises(ValueError, match="smart: bfloat16 rounds the perturbation"):
@@ -130,6 +132,7 @@ def test_a_model_of_16_bits_is_refused_too_or_trains(tmp_path: Path) -> None:
     assert len(entries) == 3 and all(entry["perturbation_cosine"] > 0.95 for entry in entries)
 
 
+@pytest.mark.slow
 def test_relative_sizes_are_the_way_out_for_large_embeddings(tmp_path: Path) -> None:
     def large() -> Any:
         model = build_model()
@@ -142,6 +145,7 @@ def test_relative_sizes_are_the_way_out_for_large_embeddings(tmp_path: Path) -> 
     weights_after("freelb", tmp_path / "relative", model=large(), adv_steps=2, adv_relative=True)
 
 
+@pytest.mark.slow
 def test_a_rounding_that_can_be_seen_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         weights_after("freelb", tmp_path / "clear", bf16=True, adv_init_mag=0.3, adv_lr=0.3)

@@ -96,6 +96,7 @@ def _texts(data: Any) -> list[tuple[int, Any]]:
     return [(index, Text(data.dataset.texts(index))) for index in range(len(data))]
 
 
+@pytest.mark.slow
 def test_without_a_found_text_the_term_is_0(tmp_path: Path) -> None:
     weights = []
     for name, options in {"normal": {}, "semrode": {"view_fraction": 0.0}}.items():
@@ -121,6 +122,7 @@ def test_diagonals_are_taken_in() -> None:
     assert mmd(first, second) > 0
 
 
+@pytest.mark.slow
 def test_another_runs_texts_can_be_given(tmp_path: Path) -> None:
     ada = build_trainer("ada", tmp_path / "ada")
     ada.train()

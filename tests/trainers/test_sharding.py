@@ -21,6 +21,8 @@ from hf_robust.training.restoring import check_checkpoint
 from hf_robust.training.sharding import check_sharding, layer_classes
 from hf_robust.wiring.parsing import parse_flags
 
+pytestmark = pytest.mark.slow
+
 FSDP = {"fsdp": "full_shard", "fsdp_config": {"version": 2}}
 
 

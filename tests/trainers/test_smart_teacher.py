@@ -87,6 +87,7 @@ def test_follows_faster_in_the_first_tenth_of_the_steps(tmp_path: Path, monkeypa
     assert decays == [0.99] * 2 + [0.999] * 18
 
 
+@pytest.mark.slow
 def test_no_optimizer_group_no_export_and_a_resumed_run_is_the_same(tmp_path: Path) -> None:
     options: dict[str, Any] = {"smart_mu": 1.0, "adv_max_norm": 1.0, "max_steps": 4, "save_strategy": "steps"}
     options |= {"save_steps": 2, "optim": "adamw_torch", "learning_rate": 1e-3}

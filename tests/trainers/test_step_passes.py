@@ -19,6 +19,8 @@ from benchmarks.study.stored import COMMITTED
 from hf_robust.trainers import METHODS
 from hf_robust.training.step_passes import Passes
 
+pytestmark = pytest.mark.slow
+
 ARGUMENTS: list[tuple[str, dict[str, Any]]] = [
     ("semrode", {"semrode_lambda": 0.0}),
     ("semrode", {"semrode_lambda": 0.0, "semrode_adv_ce": True}),

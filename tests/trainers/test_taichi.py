@@ -329,6 +329,7 @@ class TestTwoModels:
         assert not torch.equal(own["classifier.weight"], drawn["classifier.weight"])
         assert not torch.equal(other.classifier.weight, first.classifier.weight)  # type: ignore[union-attr]
 
+    @pytest.mark.slow
     def test_no_ctr_no_kl_is_two_models_apart(self, tmp_path: Path) -> None:
         normal = train("normal", tmp_path / "normal")
         both = train("taichi", tmp_path / "both", taichi_variant="linear_average")
