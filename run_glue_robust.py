@@ -222,7 +222,8 @@ def build_trainer(
     certificates = add_certificates(trainer, args, splits, lexicons["synonyms"])
     data = describe_data(splits.corpus, train_dataset, eval_dataset, labels)
     data["attack_sample"] = f"{args.attack.attack_num_examples} rows, seed {args.attack.attack_seed}"
-    add_reports(trainer, args, data, lexicons, attacker, certificates)
+    evaluated = {} if args.training.do_train else {"model": args.model.model_name_or_path, **labels.describe()}
+    add_reports(trainer, args, data, lexicons, attacker, certificates, evaluated)
     check_best_metric(args.training.metric_for_best_model, expected_of(trainer))
     return trainer
 
@@ -269,9 +270,11 @@ def add_reports(
     lexicons: Lexicons,
     attacker: AttackCallback | None,
     certificates: CertifyCallback | None,
+    measured: dict[str, Any],
 ) -> None:
     # [hf_robust] Run card and curves, also for the trackers, and the model card
-    measured = {"vote": attacker.vote.describe()} if attacker and attacker.vote else {}
+    if attacker and attacker.vote:
+        measured["vote"] = attacker.vote.describe()
     if certificates:
         measured["certify"] = certificates.describe()
         data["certify_sample"] = f"{args.certify.certify_num_examples} rows, seed {args.certify.certify_seed}"
@@ -374,6 +377,8 @@ def finish(trainer: RobustTrainer, model_name: str, task: str | None) -> None:
         kwargs["dataset"] = f"GLUE {task.upper()}"
 
     if trainer.args.push_to_hub:
+        if not trainer.args.do_train:
+            kwargs["commit_message"] = "Evaluation"  # [hf_robust] the default is "End of training"
         trainer.push_to_hub(**kwargs)
     else:
         trainer.create_model_card(**kwargs)

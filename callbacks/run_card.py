@@ -14,7 +14,16 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from hf_robust.models.architecture import architecture, auxiliary_module, precision
 from hf_robust.models.passes import ForwardCounter
-from hf_robust.runs import RunCard, clear_results, redact_command, versions, write_card
+from hf_robust.runs import (
+    RunCard,
+    clear_results,
+    is_training,
+    measured_card,
+    read_card,
+    redact_command,
+    versions,
+    write_card,
+)
 
 _NOT_TRAINING = (
     "output_dir", "seed", "data_seed", "run_name", "report_to", "project", "trackio_space_id", "disable_tqdm",
@@ -35,6 +44,9 @@ class Generation(Protocol):
 class RunCardCallback(TrainerCallback):
     """Write the run card at the beginning of training, so that a killed run has one, and completely at the end.
 
+    An evaluation by a Trainer that trained nothing writes the card of a measurement, as `hf-robust attack` does,
+    unless the folder has the card of a training run.
+
     Forward passes are those of training steps, on this process, in any mode of the model: those of an adversary's
     ascent, a teacher and a twin count, those of evaluation, attacks and views do not. They are counted by rows: a
     batch and its views that go through the model together are two passes. ``forwards["per_step"]`` is the number of
@@ -53,7 +65,8 @@ class RunCardCallback(TrainerCallback):
         citation: key of the method's paper in ``hf_robust/hub/citations.bib``.
         trained_on: roles of the lexicons that training uses (``needs`` of the method), and not only an attack.
         seconds: seconds by phase (``attack``, ``certify``), which the caller updates (``AttackCallback.seconds``).
-        measured: further entries of the card about how the model was measured: ``vote``, ``certify``.
+        measured: further entries of the card about how the model was measured: ``vote``, ``certify``, and ``model``,
+            where an evaluated model comes from, if its configuration does not say it.
         generation: ``seconds`` and ``rounds`` of the generation of views, if the method has views.
         plain_runs: seconds and texts of plain trainings before the method's own (``RobustTrainer.plain_runs``).
         used_arguments: returns the values of arguments that were left to the method
@@ -162,6 +175,8 @@ class RunCardCallback(TrainerCallback):
             self._measured[phase] += seconds
         self._measured["evaluate"] += runtime - sum(spent.values())
         self._store_spent(state)
+        if not self._running and not state.global_step:
+            self._write_measurement(args, state, kwargs["model"])
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
@@ -237,7 +252,7 @@ class RunCardCallback(TrainerCallback):
             "found": sorted(found),
             "views": self._views(),
             "training": changed_arguments(args) | _batch_size_that_fits(args, state),
-            "model": str(getattr(model.config, "_name_or_path", "") or f"{type(model).__name__}, from scratch"),
+            "model": _origin(model),
             "architecture": architecture(model),
             "precision": precision(model),
             "seed": args.seed,
@@ -253,6 +268,30 @@ class RunCardCallback(TrainerCallback):
         if self._since["step"]:
             card["counted_from"] = int(self._since["step"])
         write_card(str(args.output_dir), card)
+
+    def _write_measurement(self, args: TrainingArguments, state: TrainerState, model: Any) -> None:
+        """Write the card of a model that this process measured and did not train."""
+        folder = str(args.output_dir)
+        if not state.is_world_process_zero or is_training(read_card(folder)):
+            return
+        origin = str(self.known_entries.get("model") or _origin(model))
+        card: RunCard = {
+            **self.known_entries,
+            **measured_card(origin, ()),
+            "citation": read_card(origin).get("citation", ""),
+            "architecture": architecture(model),
+            "precision": precision(model),
+            "hardware": hardware(args),
+            "seconds": {name: round(value, 3) for name, value in self._measured.items()},
+            "command": self.command,
+        }
+        del card["trained_on"]  # of the method of this process, which has not trained the model
+        write_card(folder, card)
+
+
+def _origin(model: Any) -> str:
+    """Where the weights of a model come from, as its configuration says."""
+    return str(getattr(model.config, "_name_or_path", "") or f"{type(model).__name__}, from scratch")
 
 
 def _spent_before(state: TrainerState) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from architectures import build_architecture
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from scipy.stats import pearsonr
 from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, pair_rows, review_rows
@@ -870,7 +871,7 @@ class Recorder:
     """A fake trainer for the end of the script."""
 
     def __init__(self, push_to_hub):
-        self.args = type("Args", (), {"push_to_hub": push_to_hub})()
+        self.args = type("Args", (), {"push_to_hub": push_to_hub, "do_train": True})()
         self.calls = []
 
     def push_to_hub(self, **kwargs):
@@ -889,6 +890,37 @@ def test_card_arguments_are_those_of_run_glue(push, tmp_path):
     glue = {"language": "en", "dataset_tags": "glue", "dataset_args": "sst2", "dataset": "GLUE SST2"}
     common = {"tasks": "text-classification"}
     assert trainer.calls == [(name, {**common, "finetuned_from": "bert-base-uncased", **glue}), (name, common)]
+
+
+def test_an_evaluation_writes_the_card_of_what_it_measured(model_folder, tmp_path):
+    """A model whose run card names its method, and one without a run card."""
+    rows = review_rows(12)
+    run(model_folder(), tmp_path / "trained", "--do_train", "--robust_method", "freelb", train=rows, validation=rows)
+    method = ", trained with the method `freelb` (*FreeLB: Enhanced Adversarial Training for Natural Language "
+    for model, known in ((tmp_path / "trained", True), (model_folder(), False)):
+        out = tmp_path / f"evaluated-{known}"
+        flags = ["--do_eval", "--attacks", "synonym", "--lexicon", "builtin", "--pos_tagger", "none"]
+        run(model, out, *flags, "--class_names", "bad", "good", validation=rows)
+        card = load_run(out).card
+        assert (card["method"], card["citation"]) == (("freelb", "zhu2020freelb") if known else ("checkpoint", ""))
+        assert card["model"] == model.name and card["label_names"] == ["bad", "good"]
+        assert card["data"]["eval_samples"] == 12 and card["attacks"]["synonym"]["search"] == "greedy"
+        assert not {"training", "final_step", "trained_on", "forwards"} & set(card)
+        text = (out / "README.md").read_text()
+        assert f"The model `{model.name}`" in text and (method in text) is known
+        assert "was attacked on examples of " in text and "of the split `validation`" in text
+        assert "This run did not train the model: whether training used" in text and "same table" not in text
+        assert "- One model; attacked of N = 12" in text and "Trained with" not in text and "held-out" not in text
+        tags = ModelCard(text).data.tags
+        assert ("freelb" in tags, "adversarial-training" in tags, "checkpoint" in tags) == (known, False, False)
+
+
+def test_an_evaluation_leaves_the_card_of_a_training_run(model_folder, tmp_path):
+    rows = review_rows(8)
+    run(model_folder(), tmp_path / "out", "--do_train", train=rows)
+    files = {name: (tmp_path / "out" / name).read_bytes() for name in ("run_card.json", "README.md")}
+    run(tmp_path / "out", tmp_path / "out", "--do_eval", validation=rows)
+    assert files == {name: (tmp_path / "out" / name).read_bytes() for name in files}
 
 
 def test_mp_fn_calls_main(monkeypatch):

@@ -7,7 +7,7 @@ positions from the ids, GPT-2 and Llama find the last real token by them, and T5
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -167,6 +167,23 @@ def encoder_layers(model: Any) -> tuple[nn.ModuleList | None, int]:
 
 
 @contextmanager
+def _without_checkpointing(layers: Iterable[nn.Module]) -> Iterator[None]:
+    """Keep the activations of ``layers`` in passes inside the block, also under gradient checkpointing.
+
+    transformers before 5.23 computes a checkpointed layer again in the backward pass with its hooks, which then are
+    no longer there, so that the gradient would be that of another function.
+    """
+    checkpointed: list[Any] = [layer for layer in layers if getattr(layer, "gradient_checkpointing", False)]
+    for layer in checkpointed:
+        layer.gradient_checkpointing = False
+    try:
+        yield
+    finally:
+        for layer in checkpointed:
+            layer.gradient_checkpointing = True
+
+
+@contextmanager
 def changed_states(model: nn.Module, layer: int, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
     """Apply ``change`` to the hidden states after layer ``layer`` in one forward pass of ``model`` inside the block.
 
@@ -181,7 +198,7 @@ def changed_states(model: nn.Module, layer: int, change: Callable[[Tensor], Tens
         with perturbed(model, change):
             yield
         return
-    stack, _ = encoder_layers(model)
+    stack, depth = encoder_layers(model)
     turned = sequence_first(model)
     calls = 0
 
@@ -194,9 +211,12 @@ def changed_states(model: nn.Module, layer: int, change: Callable[[Tensor], Tens
         new = change(states.transpose(0, 1)).transpose(0, 1) if turned else change(states)
         return new if isinstance(output, Tensor) else (new, *output[1:])
 
-    handles = [module.register_forward_hook(replace) for module in stack or ()]
+    layers = list(stack or ())
+    handles = [module.register_forward_hook(replace) for module in layers]
     try:
-        yield
+        # A shared layer computes several layers of a pass.
+        with _without_checkpointing(layers[layer - 1 : layer] if len(layers) == depth else layers):
+            yield
     finally:
         for handle in handles:
             handle.remove()

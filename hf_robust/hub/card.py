@@ -26,6 +26,7 @@ from hf_robust.reports.guessing import guesses, guessing_of
 from hf_robust.runs import (
     EMPTY_BASE_SENTENCE,
     FROM_SCRATCH_SENTENCE,
+    UNKNOWN_METHOD,
     Run,
     drop_local_base_model,
     history_path,
@@ -33,6 +34,8 @@ from hf_robust.runs import (
 )
 
 TAGS = ("robustness", "adversarial-training", "hf_robust")
+MEASURED_TAGS = ("robustness", "hf_robust")
+"""Tags of a model that was measured and not trained."""
 
 _BEGIN = "<!-- robustness section written by hf_robust: begin -->"
 _END = "<!-- robustness section written by hf_robust: end -->"
@@ -53,7 +56,7 @@ def add_robustness(output_dir: Path) -> None:
 
     The card is that of ``Trainer.create_model_card`` (with PEFT's additions). Its results and tags stay; a local
     folder named as base model is removed. A second call replaces what the first one added. Without a measured epoch
-    the card stays unchanged.
+    the card stays unchanged. Of a run that only measured, the section says which model it measured.
 
     Raises:
         ValueError: there is no README.md, or a file of the run is malformed.
@@ -70,13 +73,20 @@ def add_robustness(output_dir: Path) -> None:
     clean = [result for result in card.data.eval_results or [] if not _is_robustness(result)]
     card.data.eval_results = [*clean, *_eval_results(run, clean)]
     drop_local_base_model(card.data)
-    card.data.tags = list(dict.fromkeys([*(card.data.tags or []), *TAGS, run.method]))
+    card.data.tags = list(dict.fromkeys([*(card.data.tags or []), *_tags(run)]))
     card.data.pipeline_tag = card.data.pipeline_tag or "text-classification"
     text = _SECTION.sub("\n\n", card.text).replace(EMPTY_BASE_SENTENCE, FROM_SCRATCH_SENTENCE).rstrip()
     card.text = f"{text}\n\n{_BEGIN}\n{robustness_section(run)}{_END}\n"
     scratch = readme.with_name(f"_README.{os.getpid()}.md")
     card.save(scratch)
     os.replace(scratch, readme)
+
+
+def _tags(run: Run) -> Iterator[str]:
+    yield from TAGS if run.trained else MEASURED_TAGS
+    method = run.card.get("method", UNKNOWN_METHOD)
+    if method != UNKNOWN_METHOD:
+        yield method
 
 
 def _eval_results(run: Run, clean: list[EvalResult]) -> Iterator[EvalResult]:

@@ -10,7 +10,9 @@ from hf_robust.reports.aims import is_obstinate
 from hf_robust.reports.captions import dataset_name, measured_file
 from hf_robust.reports.limits import limits
 from hf_robust.reports.reproduction import reproduction
-from hf_robust.runs import Run, attack_names, size_in_words
+from hf_robust.runs import UNKNOWN_METHOD, Run, attack_names, size_in_words
+
+_PACKAGE = "[hf_robust](https://huggingface.co/models?other=hf_robust)"
 
 
 def robustness_section(run: Run) -> str:
@@ -32,19 +34,12 @@ def robustness_section(run: Run) -> str:
 
 
 def _introduction(run: Run) -> str:
-    line, data = run.published, run.data
+    line = run.published
     measured = "attacked" if line["attacks"] or not line.get("certified") else "certified"
-    paper = f" (*{title(run.card['citation'])}*)" if run.card.get("citation") else ""
-    start = f" from `{run.card['model']}`" if run.card.get("model") else ""
-    where = f" on {dataset_name(run)}" if data.get("name") else ""
-    rows = f" ({data['train_samples']:,} training examples)" if isinstance(data.get("train_samples"), int) else ""
-    split = f" of the split `{data['attack_split']}`" if data.get("attack_split") else ""
-    split += f" (`{measured_file(run)}`)" if measured_file(run) else ""
-    text = (
-        f"Trained with the method `{run.method}`{paper}{start}{where}{rows} and {measured} on held-out examples"
-        f"{split} with [hf_robust](https://huggingface.co/models?other=hf_robust). "
-    )
-    if run.measured_exactly:
+    text = _trained(run, measured) if run.trained else _evaluated(run, measured)
+    if not run.trained:
+        text += "The numbers are those of the weights that are published here. "
+    elif run.measured_exactly:
         which = "the last" if run.best_step is None else "the best"
         text += f"The numbers are those of epoch {line['epoch']:g}, {which}, whose weights are published here. "
     else:
@@ -66,6 +61,33 @@ def _introduction(run: Run) -> str:
             "median increase of the label's probability over the successes."
         )
     return text
+
+
+def _trained(run: Run, measured: str) -> str:
+    data = run.data
+    start = f" from `{run.card['model']}`" if run.card.get("model") else ""
+    where = f" on {dataset_name(run)}" if data.get("name") else ""
+    rows = f" ({data['train_samples']:,} training examples)" if isinstance(data.get("train_samples"), int) else ""
+    method = f" with the method `{run.method}`{_paper(run)}" if run.card.get("method") else ""
+    return f"Trained{method}{start}{where}{rows} and {measured} on held-out examples{_split(run)} with {_PACKAGE}. "
+
+
+def _evaluated(run: Run, measured: str) -> str:
+    """Of a run that only measured: what trained the model is known from the model's own run card, or not."""
+    method = "" if run.card.get("method", UNKNOWN_METHOD) == UNKNOWN_METHOD else run.method
+    model = f"The model `{run.card['model']}`" if run.card.get("model") else "The model"
+    model += f", trained with the method `{method}`{_paper(run)}," if method else ""
+    where = f" of {dataset_name(run)}" if run.data.get("name") else ""
+    return f"{model} was {measured} on examples{where}{_split(run)} with {_PACKAGE}, without training it further. "
+
+
+def _paper(run: Run) -> str:
+    return f" (*{title(run.card['citation'])}*)" if run.card.get("citation") else ""
+
+
+def _split(run: Run) -> str:
+    split = f" of the split `{run.data['attack_split']}`" if run.data.get("attack_split") else ""
+    return split + (f" (`{measured_file(run)}`)" if measured_file(run) else "")
 
 
 def _certificates(run: Run) -> list[str]:

@@ -29,7 +29,7 @@ def limits(run: Run, rates: bool = True) -> list[str]:
     sentences += leaked(run)
     sentences += same_attack(run)
     sentences += _small_tables(run, described)
-    sentences += _same_table(run, described)
+    sentences += _same_table(run, described) if run.trained else _unknown_training(run)
     sentences += _held_out_table(run)
     sentences += _seen_texts(run)
     sentences += _certificate(run)
@@ -223,6 +223,15 @@ def _seen_texts(run: Run) -> Iterator[str]:
         )
 
 
+def _unknown_training(run: Run) -> Iterator[str]:
+    """A run that only measured does not know what the model was trained on."""
+    if not run.trained and run.published["attacks"]:
+        yield (
+            "This run did not train the model: whether training used the texts of the evaluation, or the tables and "
+            "texts of the attacks, is not known here."
+        )
+
+
 def _certificate(run: Run) -> Iterator[str]:
     """A certificate holds for one table of substitutes and for the vote."""
     if "certified" not in run.published:
@@ -281,7 +290,8 @@ def _sample(run: Run) -> str:
     else:
         counts = attacked_in_words({name: [result] for name, result in attacks.items()})
     seed = f", seed {run.card['seed']}" if "seed" in run.card else ""
-    sentence = f"One training run{seed}; {counts or 'number of examples unknown'}{rows}."
+    measured = f"One training run{seed}" if run.trained else "One model"
+    sentence = f"{measured}; {counts or 'number of examples unknown'}{rows}."
     return f"{sentence} Differences within the intervals may be chance."
 
 

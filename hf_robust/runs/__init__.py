@@ -2,6 +2,7 @@
 
 from hf_robust.runs.card import (
     SCRIPT_LENGTH,
+    UNKNOWN_METHOD,
     RunCard,
     is_training,
     max_length_of,
@@ -56,6 +57,7 @@ from hf_robust.runs.model_card import (
     EMPTY_BASE_SENTENCE,
     FROM_SCRATCH_SENTENCE,
     drop_local_base_model,
+    write_evaluation,
     write_model_origin,
 )
 from hf_robust.runs.pairs import (
@@ -107,6 +109,7 @@ __all__ = [
     "STATUSES_FILE",
     "STATUS_LETTERS",
     "TRAINER_STATE_FILE",
+    "UNKNOWN_METHOD",
     "TRAIN_COMMAND",
     "ADVERSARY_WEIGHTS_FILE",
     "Flags",
@@ -156,6 +159,7 @@ __all__ = [
     "read_adversary_weights",
     "redact",
     "redact_command",
+    "write_evaluation",
     "write_model_origin",
     "share_path",
     "size_in_words",

@@ -23,6 +23,10 @@ Described = dict[str, Any]
 """Description of a lexicon or an attack, by ``Lexicon.describe()`` or ``Attack.describe()``."""
 
 
+UNKNOWN_METHOD = "checkpoint"
+"""The method on the card of a measurement, if the measured model has no run card."""
+
+
 class RunCard(TypedDict, total=False):
     """The keys of a run card. Older cards lack some keys, so readers use ``get``.
 
@@ -30,7 +34,7 @@ class RunCard(TypedDict, total=False):
     """
 
     method: str
-    """Key of METHODS; ``checkpoint`` if the measured model has no run card."""
+    """Key of METHODS, or `UNKNOWN_METHOD`."""
     citation: str
     """Key of the method's paper in ``hf_robust/hub/citations.bib``."""
     model: str

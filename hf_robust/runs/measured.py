@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hf_robust.runs.card import RunCard, read_card, versions
+from hf_robust.runs.card import UNKNOWN_METHOD, RunCard, read_card, versions
 from hf_robust.runs.command import redact_command
 from hf_robust.runs.files import HISTORY_FILE, MEASURED_FOLDER, RUN_CARD_FILE, TRAINER_STATE_FILE
 
@@ -64,7 +64,7 @@ def measured_card(model: str, words: Sequence[str], **stated: Any) -> RunCard:
         words: words of the command line after `hf-robust`; empty for a measurement from Python.
     """
     return {
-        "method": read_card(model).get("method", "checkpoint"),
+        "method": read_card(model).get("method", UNKNOWN_METHOD),
         "model": model,
         **stated,  # type: ignore[typeddict-item]
         "versions": versions(),

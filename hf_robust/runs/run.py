@@ -36,6 +36,11 @@ class Run:
         return str(self.card.get("method", self.path.name))
 
     @property
+    def trained(self) -> bool:
+        """Whether a training wrote this folder, and not a command or a Trainer that only measured a model."""
+        return is_training(self.card) or not self.card and self.history[-1]["step"] > 0
+
+    @property
     def kept_step(self) -> int:
         """Step of the published weights: that of the best checkpoint if it was loaded at the end, else the last."""
         return self.best_step or int(self.card.get("final_step") or self.history[-1]["step"])

@@ -185,6 +185,6 @@ class RobustTrainer(AuxiliaryTrainer):
         if not self.is_world_process_zero():
             return
         folder = Path(self.args.output_dir)
-        complete_card(folder, self.model, tags, self.saved_inference(folder))
+        complete_card(folder, self.model, tags, self.saved_inference(folder), trained=self.state.global_step > 0)
         for write in self.card_writers:
             write(folder)

@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard
 
 from hf_robust.models.architecture import architecture
 from hf_robust.modules.saved_inference import SavedInference
-from hf_robust.runs import is_training, read_card, size_in_words, write_model_origin
+from hf_robust.runs import is_training, read_card, size_in_words, write_evaluation, write_model_origin
 
 logger = logging.getLogger(__name__)
 
@@ -28,17 +28,24 @@ def keep_training_card(output_dir: Path) -> bool:
     return keep
 
 
-def complete_card(output_dir: Path, model: Any, tags: Sequence[str], saved: SavedInference | None) -> None:
+def complete_card(
+    output_dir: Path, model: Any, tags: Sequence[str], saved: SavedInference | None, trained: bool = True
+) -> None:
     """Complete the card that the Trainer has written.
 
     Args:
         model: the trained model; without a name in its configuration it started from random weights.
         tags: the requested tags.
         saved: the difference between the evaluated model and plain ``from_pretrained``; None if there is none.
+        trained: whether this run trained the model; an evaluation has no hyperparameters.
     """
     keep_tags(output_dir, tags)
     start = str(getattr(model.config, "_name_or_path", "") or "")
-    write_model_origin(output_dir, start, size_in_words(architecture(model)))
+    size = size_in_words(architecture(model))
+    if trained:
+        write_model_origin(output_dir, start, size)
+    else:
+        write_evaluation(output_dir, start, size)
     write_card_note(output_dir, saved)
 
 

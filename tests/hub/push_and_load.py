@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, TaskType, get_peft_model
-from tiny import SYNONYMS, build_model, build_tokenizer, build_trainer, review_data, table
+from tiny import SYNONYMS, build_model, build_tokenizer, build_trainer, review_data, review_rows, table
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_robust import attack as attack_any
@@ -24,6 +24,7 @@ from hf_robust.models.trained import load_trained
 from hf_robust.trainers import METHODS
 from hf_robust.wiring.checkpoint_attack import load_classifier
 from hf_robust.wiring.restored import restore_inference
+from run_glue_robust import main as run_script
 
 TEXTS = [("a good film.",), ("the dreadful plot was cold",)]
 STRATEGIES = ("end", "every_save", "checkpoint", "all_checkpoints")
@@ -78,6 +79,23 @@ def push(work: Path, name: str, strategy: str, method: str = "safer", model: Any
     return trainer
 
 
+def evaluate(work: Path, model: Path) -> None:
+    """Publish a model that the script only evaluates."""
+    rows = work / "rows.jsonl"
+    rows.write_text("".join(json.dumps(row) + "\n" for row in review_rows(12)))
+    flags = ["--do_eval", "--attacks", "synonym", "--lexicon", "builtin", "--pos_tagger", "none", "--use_cpu"]
+    flags += ["--class_names", "bad", "good", "--push_to_hub", "--hub_model_id", "me/evaluated", *sys.argv[2:]]
+    files = [
+        "--model_name_or_path",
+        str(model),
+        "--validation_file",
+        str(rows),
+        "--output_dir",
+        str(work / "evaluated"),
+    ]
+    run_script([*files, *flags])
+
+
 def main(work: Path) -> None:
     tokenizer, report = build_tokenizer(), {}
     build_model().save_pretrained(work / "_base")
@@ -97,6 +115,11 @@ def main(work: Path) -> None:
     report["last-checkpoint"] = torch.equal(logits(last, tokenizer), logits(back, tokenizer))
     report["checkpoint-2"] = torch.equal(logits(first, tokenizer), logits(local, tokenizer))
     report["checkpoint-2 is not the end"] = not torch.equal(logits(first, tokenizer), logits(back, tokenizer))
+
+    evaluate(work, work / "end")
+    back = AutoModelForSequenceClassification.from_pretrained("me/evaluated")
+    trained = AutoModelForSequenceClassification.from_pretrained("me/end")
+    report["evaluated"] = torch.equal(logits(back, tokenizer), logits(trained, tokenizer))
 
     for method in ("flat", "taichi"):
         push(work, method, "end", method, num_train_epochs=1, load_best_model_at_end=True, view_cache=str(work / "_v"))

@@ -50,6 +50,7 @@ def make_folder(folder: Path, front: str = "tags:\n- lora\n", **card: Any) -> Pa
         "data": {"name": "reviews", "eval_samples": 64, "train_samples": 1234, "attack_split": "validation"},
         "lexicons": {"synonyms": LEXICON},
         "trained_on": ["synonyms"],
+        "training": {},
         "attacks": {"synonym": SYNONYM, "antonym": ANTONYM},
         "seed": 5,
         "versions": {"torch": "9.9"},
@@ -314,6 +315,7 @@ def test_card_without_run_card_still_has_its_results(tmp_path: Path) -> None:
     (make_folder(tmp_path) / "run_card.json").unlink()
     add_robustness(tmp_path)
     assert results(tmp_path)["unknown (synonym attack)"]["attack_success_rate"] == 0.5625
+    assert "Trained and attacked on held-out examples with" in read(tmp_path)[1]
     assert "```bash" not in read(tmp_path)[1]
 
 

@@ -129,6 +129,17 @@ def test_card_keeps_tags_of_the_trainer_and_of_peft(pushed: Pushed) -> None:
     assert adapter["library_name"] == "peft" and adapter["base_model"] == "me/base"
 
 
+def test_an_evaluation_publishes_the_card_of_what_it_measured(pushed: Pushed) -> None:
+    assert pushed.report["evaluated"]
+    assert [commit.message for commit in pushed.hub.repos["me/evaluated"]][-1] == "Evaluation"
+    files = pushed.hub.files("me/evaluated")
+    assert {"model.safetensors", "run_card.json", "robustness_history.jsonl"} <= set(files)
+    text, card = files["README.md"].decode(), json.loads(files["run_card.json"])
+    assert (card["method"], card["model"]) == ("safer", "end")
+    assert "The model `end`, trained with the method `safer`" in text and "learning_rate" not in text
+    assert {"hf_robust", "safer"} <= set(front_matter(files["README.md"])["tags"])
+
+
 ALL = [*STRATEGIES, "flat", "taichi", "adapter"]
 # The Trainer resumes from these, and pickles them.
 OF_A_CHECKPOINT = {"optimizer.pt", "scheduler.pt", "rng_state.pth"}
@@ -153,7 +164,7 @@ def test_no_pickle_is_published_but_the_trainers_own(pushed: Pushed, name: str) 
     assert {path.suffix for path in {*files} - pickles if "tfevents" not in path.name} <= known
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [*ALL, "evaluated"])
 def test_no_token_is_published(pushed: Pushed, name: str) -> None:
     for path, content in published(pushed, name):
         assert TOKEN.encode() not in content and FLAG_TOKEN.encode() not in content, path
@@ -162,7 +173,7 @@ def test_no_token_is_published(pushed: Pushed, name: str) -> None:
             assert args.hub_token is None and args.push_to_hub
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [*ALL, "evaluated"])
 def test_no_folder_of_this_machine_is_published(pushed: Pushed, name: str) -> None:
     folders = {str(pushed.work), str(TESTS.parent), f"{Path.home()}/"}
     for path, content in published(pushed, name):
