@@ -40,6 +40,7 @@ from hf_robust.data.labels import Labels
 from hf_robust.data.load import Corpus, load_corpus
 from hf_robust.data.sources import HubAccess
 from hf_robust.data.splits import Splits, describe_data, log_samples
+from hf_robust.data.stream import TextStream
 from hf_robust.hub.card import add_robustness
 from hf_robust.hub.loading import add_loading
 from hf_robust.lexicons import Lexicon, cache_folder
@@ -55,6 +56,7 @@ from hf_robust.wiring.precision import check_precision, mixed_precision
 from hf_robust.wiring.run_lexicons import Lexicons, described, load_lexicons
 from hf_robust.wiring.smoothed import attacked_vote, certify_callback
 from hf_robust.wiring.static_attacks import file_attacks
+from hf_robust.wiring.streaming import stream_seed
 from hf_robust.wiring.task_checks import check_skip_labels, check_task, needs_classes
 from hf_robust.wiring.view_attacks import makes_views, view_attacks
 from hf_robust.words import words_of
@@ -157,9 +159,13 @@ def load(args: Arguments, config: Any, labels: Labels, corpus: Corpus) -> tuple[
     return model, tokenizer
 
 
-def tokenize(splits: Splits, args: Arguments) -> tuple[TextDataset | None, TextDataset | None]:
-    train_dataset = eval_dataset = None
-    if args.training.do_train:
+def tokenize(splits: Splits, args: Arguments) -> tuple[TextDataset | TextStream | None, TextDataset | None]:
+    train_dataset: TextDataset | TextStream | None = None
+    eval_dataset = None
+    if args.training.do_train and args.data.streaming:
+        train_dataset = splits.streamed(stream_seed(args.training))  # [hf_robust]
+        log_samples(train_dataset.head, args.training.seed)
+    elif args.training.do_train:
         train_dataset = splits.labelled("train", args.data.max_train_samples)
         # Log a few random samples from the training set:
         log_samples(train_dataset, args.training.seed)
@@ -198,7 +204,7 @@ def build_trainer(
     args: Arguments,
     splits: Splits,
     model: Any,
-    train_dataset: TextDataset | None,
+    train_dataset: TextDataset | TextStream | None,
     eval_dataset: TextDataset | None,
     lexicons: Lexicons,
 ) -> RobustTrainer:
@@ -305,7 +311,9 @@ def add_reports(
 
 def train(trainer: RobustTrainer, checkpoint: str | bool | None) -> None:
     train_result = trainer.train(resume_from_checkpoint=checkpoint)
-    metrics = {**train_result.metrics, "train_samples": len(trainer.train_dataset)}
+    metrics = dict(train_result.metrics)
+    if not isinstance(trainer.train_dataset, TextStream):
+        metrics["train_samples"] = len(trainer.train_dataset)
 
     trainer.save_model()  # Saves the tokenizer too for easy upload
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import has_length
 
 from hf_robust.models.architecture import architecture, auxiliary_module, precision
 from hf_robust.models.passes import ForwardCounter
@@ -262,7 +263,7 @@ class RunCardCallback(TrainerCallback):
             "versions": versions(),
             "hardware": hardware(args),
             "seconds": self._seconds(),
-            "forwards": self._passes(args, state, len(dataset) if hasattr(dataset, "__len__") else None),
+            "forwards": self._passes(args, state, len(dataset) if has_length(dataset) else None),
             "command": self.command,
         }
         if self._since["step"]:

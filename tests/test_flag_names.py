@@ -26,11 +26,12 @@ RUN_GLUE = set(
     "tokenizer_name cache_dir use_fast_tokenizer model_revision token trust_remote_code "
     "ignore_mismatched_sizes".split()
 )
+LANGUAGE_MODELING = {"streaming"}
 RUN_CLASSIFICATION = set(
     "label_column_name text_column_names text_column_delimiter do_regression metric_name train_split_name "
     "validation_split_name test_split_name remove_splits remove_columns shuffle_train_dataset shuffle_seed".split()
 )
-OTHERS = RUN_GLUE | RUN_CLASSIFICATION | set(TrainingArguments.__dataclass_fields__)
+OTHERS = RUN_GLUE | LANGUAGE_MODELING | RUN_CLASSIFICATION | set(TrainingArguments.__dataclass_fields__)
 SHARED = {"clean_weight": {"fgm", "fgsm", "pgd"}}
 """Loss weights of the same meaning in several methods."""
 VIEWS = {"view_fraction", "num_train_adv_examples"}

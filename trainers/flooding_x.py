@@ -67,6 +67,10 @@ class FloodingXTrainer(RobustTrainer):
     def needs_whole_model(cls, args: Any) -> str:
         return "trains a copy of it for --flood_level auto (a number needs none)" if args.flood_level == AUTO else ""
 
+    @classmethod
+    def needs_whole_data(cls, args: Any) -> str:
+        return "counts epochs of them for --flood_level auto (a number needs none)" if args.flood_level == AUTO else ""
+
     def auxiliary(self) -> Auxiliary | None:
         self.flood_level: float | None = None
         if self.args.flood_level != AUTO:

@@ -13,6 +13,7 @@ from benchmarks.study import (
     budgets_page,
     certificate_tables,
     embedding_tables,
+    large_data_table,
     sharded_table,
     study_page,
     text_tables,
@@ -42,6 +43,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "texts": text_tables.compact,
     "certificates": certificate_tables.compact,
     "sharded": sharded_table.compact,
+    "large_data": large_data_table.compact,
     "architectures": architectures.compact,
 }
 DOCS, BENCHMARKS = ROOT / "docs", ROOT / "benchmarks"

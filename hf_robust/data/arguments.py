@@ -112,9 +112,14 @@ class DataTrainingArguments:
         default=None, metadata={"help": "Maximum number of rows to predict; the first ones are used."}
     )
     shuffle_train_dataset: bool = field(
-        default=False, metadata={"help": "Shuffle the training rows once, before --max_train_samples."}
+        default=False,
+        metadata={"help": "Shuffle the training rows once. --max_train_samples then takes the first ones."},
     )
     shuffle_seed: int = field(default=42, metadata={"help": "Seed of --shuffle_train_dataset."})
+    streaming: bool = field(
+        default=False,
+        metadata={"help": "Read the training rows while the model trains. Needs --max_steps."},
+    )
     overwrite_cache: bool = field(
         default=False,
         metadata={"help": "Tokenise again: the tokens of a split of 20,000 rows or more are stored for later runs."},

@@ -132,6 +132,13 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def without_columns(rows: Rows, dropped: Sequence[str]) -> Rows:
+    """Return the rows without the columns ``dropped``."""
+    if not dropped:
+        return rows
+    return [{key: value for key, value in row.items() if key not in dropped} for row in rows]
+
+
 def join_columns(rows: Rows, columns: Sequence[str], delimiter: str) -> Rows:
     """Join ``columns`` of each row into one text; a value that is not text stays, so that the data set refuses it."""
     joined: Rows = []

@@ -8,7 +8,8 @@ import gzip
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
@@ -29,10 +30,16 @@ def extension_of(path: str | Path) -> str:
 
 
 def read_rows(path: str | Path) -> Rows:
-    """Read all rows of a csv, tsv, json (lines or one list), jsonl or parquet file; text files may be gzipped.
+    """Read all rows of a file as a list: see `iterate_rows`."""
+    return list(iterate_rows(path))
 
-    A tsv file is read without quoting, like those of GLUE; csv follows the usual quoting rules. A csv file whose
-    header has no comma but one of ``OTHER_SEPARATORS`` is read with that separator.
+
+def iterate_rows(path: str | Path) -> Iterator[dict[str, Any]]:
+    """Read the rows of a csv, tsv, json (lines or one list), jsonl or parquet file; text files may be gzipped.
+
+    Rows are read one by one, those of a json list all at once. A tsv file is read without quoting, like those of GLUE;
+    csv follows the usual quoting rules. A csv file whose header has no comma but one of ``OTHER_SEPARATORS`` is read
+    with that separator.
 
     Raises:
         ValueError: the file does not exist, has an unknown extension or other content than its extension says, or two
@@ -45,12 +52,14 @@ def read_rows(path: str | Path) -> Rows:
     if extension not in EXTENSIONS:
         raise ValueError(f"{path} must end in one of {', '.join(EXTENSIONS)}, or in one of these and .gz.")
     if extension == ".parquet":
-        return _read_parquet(path)
+        yield from _read_parquet(path)
+        return
     try:
         with _open(path) as lines:
             if extension in (".csv", ".tsv"):
-                return _read_separated(lines, path, tab=extension == ".tsv")
-            return _read_json(lines, path)
+                yield from _read_separated(lines, path, tab=extension == ".tsv")
+            else:
+                yield from _read_json(lines, path)
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 at byte {error.start}: convert it to UTF-8.") from error
     except (gzip.BadGzipFile, EOFError) as error:
@@ -64,7 +73,7 @@ def _open(path: Path) -> IO[str]:
     return path.open(encoding="utf-8-sig", newline="")
 
 
-def _read_separated(lines: IO[str], path: Path, tab: bool) -> Rows:
+def _read_separated(lines: IO[str], path: Path, tab: bool) -> Iterator[dict[str, Any]]:
     csv.field_size_limit(sys.maxsize)  # the default refuses a long document
     separator = "\t" if tab else _separator(lines)
     # Strict: a quote that is never closed would else swallow the rows after it.
@@ -76,7 +85,9 @@ def _read_separated(lines: IO[str], path: Path, tab: bool) -> Rows:
     try:
         header = [name.strip() for name in next(reader, [])]
         check_column_names(header, f"{path}")
-        rows = [_row(header, values, f"{path}, line {reader.line_num}", hint) for values in reader if values]
+        for values in reader:
+            if values:
+                yield _row(header, values, f"{path}, line {reader.line_num}", hint)
     except csv.Error as error:
         raise ValueError(
             f"{path}, line {reader.line_num}: {error}: {hint}put texts that contain a quote, the separator or a line "
@@ -85,7 +96,6 @@ def _read_separated(lines: IO[str], path: Path, tab: bool) -> Rows:
         ) from error
     if hint:
         logger.warning(f"{path.name} is read with the separator {separator!r}; its columns are {', '.join(header)}.")
-    return rows
 
 
 def _separator(lines: IO[str]) -> str:
@@ -118,27 +128,27 @@ def _row(header: list[str], values: list[str], where: str, hint: str) -> dict[st
     return dict(zip(header, values, strict=True))
 
 
-def _read_json(lines: IO[str], path: Path) -> Rows:
+def _read_json(lines: IO[str], path: Path) -> Iterator[dict[str, Any]]:
     start = lines.read(1)
     while start.isspace():
         start = lines.read(1)
-    rows: Iterator[Any] | list[Any]
     try:
         if start == "[":
-            rows = json.loads(start + lines.read(), object_pairs_hook=_object)
+            rows: Iterable[Any] = json.loads(start + lines.read(), object_pairs_hook=_object)
         else:
-            # Not splitlines(), which also splits at U+2028 and similar characters that JSON strings may contain.
-            json_lines = (line for line in (start + lines.read()).split("\n") if line.strip())
-            rows = (json.loads(line, object_pairs_hook=_object) for line in json_lines)
-        rows = list(rows)
+            # The lines of a file, unlike splitlines(), do not end at U+2028, which JSON strings may contain.
+            json_lines = chain([start + lines.readline()], lines)
+            rows = (json.loads(line, object_pairs_hook=_object) for line in json_lines if line.strip())
+        for number, row in enumerate(rows):
+            if not isinstance(row, dict):
+                raise ValueError(
+                    f'{path}: row {number} must be an object such as {{"sentence": ...}}, got {row!r:.60}.'
+                )
+            yield row
     except json.JSONDecodeError as error:
         raise ValueError(f"{path} is neither JSON lines nor one JSON list of rows: {error}.") from error
     except _DuplicateKey as error:
         raise ValueError(f"{path}: an object has {error}: rename or remove all but one.") from error
-    for number, row in enumerate(rows):
-        if not isinstance(row, dict):
-            raise ValueError(f'{path}: row {number} must be an object such as {{"sentence": ...}}, got {row!r:.60}.')
-    return rows
 
 
 class _DuplicateKey(Exception):
@@ -153,7 +163,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return row
 
 
-def _read_parquet(path: Path) -> Rows:
+def _read_parquet(path: Path) -> Iterator[dict[str, Any]]:
     try:
         from pyarrow import parquet  # type: ignore[import-untyped]
     except ImportError as error:
@@ -161,5 +171,6 @@ def _read_parquet(path: Path) -> Rows:
             f"{path} needs pyarrow (pip install pyarrow): install it, or convert the file to jsonl."
         ) from error
     check_column_names(parquet.read_schema(path).names, f"{path}")
-    rows: Rows = parquet.read_table(path).to_pylist()
-    return rows
+    with parquet.ParquetFile(path) as file:
+        for batch in file.iter_batches():
+            yield from batch.to_pylist()

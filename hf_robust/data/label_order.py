@@ -55,12 +55,14 @@ def _infer(corpus: Corpus, args: DataTrainingArguments, config: Any, training: b
         return Labels(REGRESSION)
     declared = () if args.do_regression else corpus.label_names
     rows = corpus.rows("train") if "train" in corpus.splits else []
-    first = next((split[0] for split in (rows, *corpus.splits.values()) if split), {})
+    first = next((split[0] for split in corpus.loaded_rows if split), {})
     kind = MULTI if isinstance(first.get(corpus.label_column), list) else SINGLE
     if args.class_names:
         return _from_class_names(corpus, args.class_names, kind, config, training)
     if declared:
         return _in_model_order(named_labels(declared, kind), config, training)
+    if corpus.stream is not None:
+        return _before_streaming(corpus, args, config, classes)
     if rows:
         observed = observed_labels(
             corpus.label_values("train"), corpus.describe_split("train"), args.do_regression, classes
@@ -68,6 +70,30 @@ def _infer(corpus: Corpus, args: DataTrainingArguments, config: Any, training: b
         if training or not are_integers(observed.names) or observed.num_labels != config.num_labels:
             return _in_model_order(observed, config, training, ordered=False)
     return _of_checkpoint(corpus, config)
+
+
+def _before_streaming(corpus: Corpus, args: DataTrainingArguments, config: Any, classes: bool) -> Labels:
+    """Return the labels of training rows that are not read yet: those of the validation rows, or the model's classes.
+
+    The model's classes are used if they have the names of all validation labels, or if there are no validation rows.
+
+    Raises:
+        ValueError: there are no validation rows, and the model has no class names.
+    """
+    if args.do_regression:
+        return Labels(REGRESSION)
+    if "validation" not in corpus.splits:
+        if _is_new(config):
+            raise ValueError(
+                "--streaming needs the names of all classes before the training rows are read, and neither the data "
+                "nor the model names them: give --class_names, or validation rows."
+            )
+        return _of_checkpoint(corpus, config)
+    where = corpus.describe_split("validation")
+    observed = observed_labels(corpus.label_values("validation"), where, args.do_regression, classes)
+    if observed.names and set(map(label_key, observed.names)) <= set(map(label_key, checkpoint_names(config))):
+        return _of_checkpoint(corpus, config)
+    return _in_model_order(observed, config, training=True, ordered=False)
 
 
 def _from_class_names(corpus: Corpus, names: Sequence[str], kind: str, config: Any, training: bool) -> Labels:
@@ -208,7 +234,7 @@ def _numbers(model_names: Sequence[str]) -> Sequence[int]:
 
 def has_integers(corpus: Corpus) -> bool:
     """Whether all labels of a data set are integers."""
-    return are_integers([row.get(corpus.label_column) for rows in corpus.splits.values() for row in rows])
+    return are_integers([row.get(corpus.label_column) for rows in corpus.loaded_rows for row in rows])
 
 
 def are_integers(values: Sequence[Any]) -> bool:

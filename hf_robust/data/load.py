@@ -8,16 +8,18 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from hf_robust.data.arguments import DataTrainingArguments
-from hf_robust.data.columns import columns_of, comma_separated, no_label_column
+from hf_robust.data.columns import columns_of, comma_separated, no_label_column, without_columns
 from hf_robust.data.files import Rows, extension_of
+from hf_robust.data.labels import Labels
 from hf_robust.data.sources import HubAccess, Source, datasets_source, folder_source
+from hf_robust.data.stream import RowStream
 from hf_robust.data.tasks import GLUE_TASKS
 
 logger = logging.getLogger(__name__)
@@ -47,6 +49,7 @@ class Corpus:
         label_names: class names that the source declares, by id.
         label_column: column of the labels.
         available_splits: names of all splits of the source.
+        stream: the training rows under ``--streaming``, which are then not in ``splits``.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Corpus:
     label_names: tuple[str, ...] = ()
     label_column: str = "label"
     available_splits: list[str] = field(default_factory=list)
+    stream: RowStream | None = None
 
     def rows(self, role: str) -> Rows:
         """Return the rows of a split.
@@ -84,6 +88,20 @@ class Corpus:
             raise ValueError(no_label_column(self.describe_split(role), columns, self.label_column))
         return [row.get(self.label_column) for row in self.rows(role)]
 
+    @property
+    def loaded_rows(self) -> list[Rows]:
+        """The rows in memory, of the training split first: all rows of each split, the first ones of a stream."""
+        return [*([self.stream.head] if self.stream else []), *self.splits.values()]
+
+    def read_labels(self) -> None:
+        """Convert the labels of csv files, which are text, by `read_labels`; those of a stream when they are read."""
+        if self.stream is None:
+            self.splits = read_labels(self.splits, self.label_column)
+            return
+        converted = read_labels({"train": self.stream.head, **self.splits}, self.label_column)
+        self.stream = replace(self.stream, head=converted.pop("train"), has_text_labels=True)
+        self.splits = converted
+
     def describe_split(self, role: str) -> str:
         """Describe a split in errors by its role and its file."""
         return f"{role} ({self.origins[role]})"
@@ -101,15 +119,16 @@ def load_corpus(args: DataTrainingArguments, access: HubAccess | None = None) ->
     corpus = Corpus(source.name, {}, label_column=label_column, available_splits=source.split_names)
     dropped = comma_separated(args.remove_columns)
     for role, splits in names.items():
-        rows = [row for split in splits for row in source.read(split)]
-        if dropped:
-            rows = [{key: value for key, value in row.items() if key not in dropped} for row in rows]
-        corpus.splits[role] = rows
         corpus.origins[role] = ", ".join(source.describe(split) for split in splits)
         corpus.split_names[role] = ",".join(splits)
+        if args.streaming and role == "train":
+            corpus.stream = RowStream.of([source.stream(split) for split in splits], dropped, corpus.origins[role])
+            continue
+        rows = without_columns([row for split in splits for row in source.read(split)], dropped)
+        corpus.splits[role] = rows
         logger.info("%s: %d rows from %s", role, len(rows), corpus.origins[role])
     if any(extension_of(path) in (".csv", ".tsv") for path in source.paths):
-        corpus.splits = read_labels(corpus.splits, label_column)
+        corpus.read_labels()
     if args.task_name == "mnli" and "validation" in names and "validation_mismatched" not in names:
         logger.warning(f"{source.name} has no validation_mismatched split, so only the matched rows are evaluated.")
     corpus.label_names = GLUE_TASKS[args.task_name].label_names if args.task_name else source.label_names(label_column)
@@ -127,8 +146,8 @@ def _find_source(args: DataTrainingArguments, access: HubAccess) -> Source:
     if args.dataset_name is not None:
         folder = Path(args.dataset_name)
         if folder.is_dir():
-            return folder_source(folder, args.dataset_config_name, access)
-        return datasets_source(args.dataset_name, args.dataset_config_name, access)
+            return folder_source(folder, args.dataset_config_name, access, args.streaming)
+        return datasets_source(args.dataset_name, args.dataset_config_name, access, args.streaming)
     files = {"train": args.train_file, "validation": args.validation_file, "test": args.test_file}
     paths = {split: Path(path) for split, path in files.items() if path is not None}
     extensions = {extension_of(path) for path in paths.values()}
@@ -159,16 +178,16 @@ def name_of_files(paths: Sequence[Path]) -> str:
 
 def _glue_source(args: DataTrainingArguments, task: str, access: HubAccess) -> Source:
     if args.glue_dir is None:
-        return datasets_source(GLUE_ON_THE_HUB, task, access)
+        return datasets_source(GLUE_ON_THE_HUB, task, access, args.streaming)
     parent = Path(args.glue_dir)
     if not parent.is_dir():
         raise ValueError(f"--glue_dir {parent} is not a folder: give a folder with files such as {task}/train.jsonl.")
     # The folders of GLUE's archive have names like SST-2 and CoLA.
     folders = [path for path in parent.iterdir() if path.is_dir() and path.name.lower().replace("-", "") == task]
     if folders:
-        source = folder_source(sorted(folders)[0], None, access)
+        source = folder_source(sorted(folders)[0], None, access, args.streaming)
     else:
-        source = folder_source(parent, task, access)
+        source = folder_source(parent, task, access, args.streaming)
     source.name = f"glue/{task}"
     return source
 
@@ -202,6 +221,20 @@ def read_labels(splits: Mapping[str, Rows], label_column: str) -> dict[str, Rows
     return converted
 
 
+def read_label(raw: Any, labels: Labels) -> Any:
+    """Convert one label of a csv file by the kind of the task; text that does not fit stays, so that it is refused.
+
+    Raises:
+        ValueError: a label in brackets is no JSON list.
+    """
+    if not isinstance(raw, str):
+        return raw
+    text = raw.strip()
+    if labels.is_multi and text[:1] == "[" and text[-1:] == "]":
+        return _read_list(text)
+    return float(text) if labels.is_regression and DECIMAL.fullmatch(text) else text or None
+
+
 def _read_list(text: str) -> list[Any]:
     try:
         return list(json.loads(text))
@@ -219,6 +252,9 @@ class DemoSource(Source):
         from hf_robust.data.demo import demo_rows
 
         return [dict(row) for row in demo_rows(split)]
+
+    def stream(self, split: str) -> Any:
+        raise ValueError("the demo corpus is in memory, so it cannot be streamed: leave --streaming out.")
 
     def describe(self, split: str) -> str:
         return f"built-in demo corpus, {split}"

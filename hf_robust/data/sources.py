@@ -1,12 +1,12 @@
 """Sources of rows: a folder with one file for each split, or the `datasets` library."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hf_robust.data.files import EXTENSIONS, Rows, extension_of, read_rows
+from hf_robust.data.files import EXTENSIONS, Rows, extension_of, iterate_rows
 
 SHARD = re.compile(r"-\d{5}-of-\d{5}$")
 
@@ -38,7 +38,15 @@ class Source:
 
     def read(self, split: str) -> Rows:
         """Read the rows of a split."""
-        return [row for path in self._files[split] for row in read_rows(path)]
+        return list(_rows_of(self._files[split]))
+
+    def stream(self, split: str) -> Any:
+        """Return the rows of a split as a ``datasets.IterableDataset``, which reads them when it is iterated.
+
+        Raises:
+            ValueError: `datasets` is not installed.
+        """
+        return _datasets().IterableDataset.from_generator(_rows_of, gen_kwargs={"paths": self._files[split]})
 
     def describe(self, split: str) -> str:
         """Describe a split for errors and the run card."""
@@ -49,8 +57,13 @@ class Source:
         return ()
 
 
+def _rows_of(paths: Iterable[Path]) -> Iterator[dict[str, Any]]:
+    for path in paths:
+        yield from iterate_rows(path)
+
+
 class DatasetsSource(Source):
-    """Splits of a ``datasets.DatasetDict``."""
+    """Splits of a ``datasets.DatasetDict``, or of a ``datasets.IterableDatasetDict``."""
 
     def __init__(self, name: str, splits: Any) -> None:
         super().__init__(name, {})
@@ -64,12 +77,16 @@ class DatasetsSource(Source):
         rows: Rows = self._splits[split].to_list()
         return rows
 
+    def stream(self, split: str) -> Any:
+        rows = self._splits[split]
+        return rows.to_iterable_dataset() if hasattr(rows, "to_iterable_dataset") else rows
+
     def describe(self, split: str) -> str:
         return f"{self.name}, {split}"
 
     def label_names(self, label_column: str) -> tuple[str, ...]:
         for rows in self._splits.values():
-            feature = rows.features.get(label_column)
+            feature = (rows.features or {}).get(label_column)  # a stream of csv files has none
             names = getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None)
             if names:
                 return tuple(names)
@@ -82,8 +99,10 @@ def has_configs(folder: Path) -> bool:
     return readme.is_file() and re.search(r"\A---\n(?:.*\n)*?configs:", readme.read_text(encoding="utf-8")) is not None
 
 
-def folder_source(folder: Path, config: str | None, access: HubAccess) -> Source:
+def folder_source(folder: Path, config: str | None, access: HubAccess, streaming: bool = False) -> Source:
     """Return the source of a local folder: written by ``save_to_disk``, a Hub data set, or one file for each split.
+
+    ``streaming`` is that of `datasets_source`.
 
     Raises:
         ValueError: the folder is none of these, or has two files for one split.
@@ -91,7 +110,7 @@ def folder_source(folder: Path, config: str | None, access: HubAccess) -> Source
     if (folder / "dataset_dict.json").is_file():
         return DatasetsSource(folder.name, _datasets().load_from_disk(str(folder)))
     if has_configs(folder):
-        return datasets_source(str(folder), config, access)
+        return datasets_source(str(folder), config, access, streaming)
     splits: dict[str, list[Path]] = {}
     for path, split in _split_files(folder):
         splits.setdefault(split, []).append(path)
@@ -111,13 +130,16 @@ def _split_files(folder: Path) -> Iterator[tuple[Path, str]]:
             yield path, SHARD.sub("", path.name.split(".")[0])
 
 
-def datasets_source(name: str, config: str | None, access: HubAccess) -> Source:
+def datasets_source(name: str, config: str | None, access: HubAccess, streaming: bool = False) -> Source:
     """Load a data set of the Hub, or a folder with its layout, by the `datasets` library.
+
+    With ``streaming`` nothing is downloaded: rows are read when a split is iterated.
 
     Raises:
         ValueError: `datasets` is not installed, or it cannot load the data set (offline, unknown name or config).
     """
     options = {"trust_remote_code": True} if access.trust_remote_code else {}
+    options |= {"streaming": True} if streaming else {}
     try:
         loaded = _datasets().load_dataset(name, config, cache_dir=access.cache_dir, token=access.token, **options)
     except (OSError, ValueError) as error:

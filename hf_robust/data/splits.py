@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from hf_robust.data.arguments import DataTrainingArguments
-from hf_robust.data.columns import JOINED, choose_text_columns, join_columns
+from hf_robust.data.columns import JOINED, choose_text_columns, columns_of, join_columns, no_label_column
 from hf_robust.data.dataset import TextDataset
 from hf_robust.data.files import Rows
 from hf_robust.data.labels import UNLABELLED, Labels, is_missing, label_key
 from hf_robust.data.length import usable_length
-from hf_robust.data.load import Corpus
+from hf_robust.data.load import Corpus, read_label
 from hf_robust.data.rows import Label
+from hf_robust.data.stream import TextStream
 from hf_robust.words import UNICODE_WORDS, WordRule
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class Splits:
         self.word_rule, self.token_cache = word_rule, token_cache
         self.corpus, self.labels, self.tokenizer, self.args = corpus, labels, tokenizer, args
         self.max_length: int | None = None if tokenizer is None else self._cut_at(tokenizer, config)
-        first: Rows = next((rows for rows in corpus.splits.values() if rows), [])
+        first: Rows = next((rows for rows in corpus.loaded_rows if rows), [])
         if not first:
             raise ValueError(f"{corpus.name} has no rows: give data with at least one row.")
         self.text_columns = choose_text_columns(first, args, corpus.label_column)
@@ -68,25 +69,58 @@ class Splits:
             ValueError: there is no such split or column, a row has no label, or a label is no class of the task.
         """
         self.corpus.label_values(role)  # refuses a split without labels
-        rows, column, where = self.corpus.rows(role), self.corpus.label_column, self.corpus.describe_split(role)
-        if self.labels.is_regression:
-            labelled = rows
-        else:
-            labelled = [row for row in rows if not _is_unlabelled(row.get(column), self.labels)]
+        rows, where = self.corpus.rows(role), self.corpus.describe_split(role)
+        labelled = self._labelled_rows(rows)
         if len(labelled) < len(rows):
             unlabelled = len(rows) - len(labelled)
             logger.warning(f"{unlabelled} of {len(rows)} rows of {where} have label -1 and are left out.")
         labelled = labelled[:limit]
-        self._check_labels(labelled, where)
-        encoded = [{**row, "label": self.labels.encode(row[column])} for row in self._texts(labelled)]
-        dataset = self._dataset(encoded, "label", where)
+        dataset = self._encoded(labelled, where)
         self._log_classes(dataset, where, limited=len(labelled) < len(rows))
+        self._warn_of_cut_texts(dataset, "")
+        return dataset
+
+    def streamed(self, seed: int | None) -> TextStream:
+        """Return the training rows as they are read, in an order by ``seed`` (`TextStream`); checks the first ones.
+
+        Raises:
+            ValueError: as in `labelled`, for the first rows now, and for others when they are read.
+        """
+        stream, where = self.corpus.stream, self.corpus.describe_split("train")
+        assert stream is not None
+        columns = columns_of(stream.head)
+        if self.corpus.label_column not in columns:
+            raise ValueError(no_label_column(where, columns, self.corpus.label_column))
+        head = self._encoded(self._labelled_rows(stream.head), where)
+        self._log_classes(head, where, limited=True)
+        self._warn_of_cut_texts(head, "the first ")
+        return TextStream(stream.rows, self._encoded_chunk, head, seed)
+
+    def _encoded_chunk(self, rows: Rows, where: str) -> TextDataset | None:
+        column = self.corpus.label_column
+        if self.corpus.stream and self.corpus.stream.has_text_labels:
+            rows = [{**row, column: read_label(row.get(column), self.labels)} for row in rows]
+        labelled = self._labelled_rows(rows)
+        return self._encoded(labelled, where) if labelled else None
+
+    def _labelled_rows(self, rows: Rows) -> Rows:
+        """The rows whose label is not -1."""
+        if self.labels.is_regression:
+            return rows
+        return [row for row in rows if not _is_unlabelled(row.get(self.corpus.label_column), self.labels)]
+
+    def _encoded(self, rows: Rows, where: str) -> TextDataset:
+        self._check_labels(rows, where)
+        column = self.corpus.label_column
+        encoded = [{**row, "label": self.labels.encode(row[column])} for row in self._texts(rows)]
+        return self._dataset(encoded, "label", where)
+
+    def _warn_of_cut_texts(self, dataset: TextDataset, which: str) -> None:
         if dataset.cut_rows:
             logger.warning(
-                f"{len(dataset.cut_rows):,} of {len(dataset):,} texts of {where} are longer than {self.max_length} "
-                "tokens (--max_seq_length) and are cut there."
+                f"{len(dataset.cut_rows):,} of {which}{len(dataset):,} texts of {dataset.name} are longer than "
+                f"{self.max_length} tokens (--max_seq_length) and are cut there."
             )
-        return dataset
 
     def unlabelled(self, role: str, limit: int | None = None) -> TextDataset:
         """Return the first ``limit`` rows of a split without labels, which may be missing or hidden."""
@@ -121,7 +155,7 @@ class Splits:
         if unknown:
             known = "numbers" if self.labels.is_regression else list(self.labels.names)
             remedy = "add training rows with these labels, remove these rows, or set --class_names"
-            if self.labels.origin == "--class_names":
+            if self.labels.origin == "--class_names" or (self.labels.origin == "data" and self.corpus.stream):
                 remedy = "name every class of the data by --class_names, or remove these rows"
             elif self.labels.origin == "checkpoint":
                 remedy = (
@@ -201,7 +235,10 @@ def class_shares(dataset: TextDataset, labels: Labels) -> dict[str, float]:
 
 
 def describe_data(
-    corpus: Corpus, train: TextDataset | None, evaluation: TextDataset | None, labels: Labels | None = None
+    corpus: Corpus,
+    train: TextDataset | TextStream | None,
+    evaluation: TextDataset | None,
+    labels: Labels | None = None,
 ) -> dict[str, Any]:
     """Describe the data for the run card, so that runs on different data are not compared by mistake.
 
@@ -209,18 +246,24 @@ def describe_data(
     ``fingerprint`` covers texts and labels. With both splits, ``seen_in_training`` counts the evaluation rows whose
     text was also trained on. With ``labels``, ``class_shares`` are the shares of the classes among the evaluation
     rows. ``max_length`` is the maximum length in tokens; ``train_cut`` and ``eval_cut`` count the texts that are
-    longer.
+    longer. Of a stream, whose rows are not counted, the fingerprint is of the first rows, and ``streaming`` describes
+    the order.
     """
-    sizes = {role: f"{corpus.origins[role]} ({len(rows)} rows)" for role, rows in corpus.splits.items()}
+    streamed, train_rows = (train, None) if isinstance(train, TextStream) else (None, train)
+    sizes = {"train": f"{corpus.origins['train']} (streamed)"} if streamed else {}
+    sizes |= {role: f"{corpus.origins[role]} ({len(rows)} rows)" for role, rows in corpus.splits.items()}
     fingerprints = [dataset.fingerprint() for dataset in (train, evaluation) if dataset is not None]
-    both = {} if train is None or evaluation is None else {"seen_in_training": seen_in_training(train, evaluation)}
-    lengths = [dataset.max_length for dataset in (train, evaluation) if dataset is not None]
+    seen = {}
+    if train_rows is not None and evaluation is not None:
+        seen = {"seen_in_training": seen_in_training(train_rows, evaluation)}
+    measured = [streamed.head if streamed else train_rows, evaluation]
+    lengths = [dataset.max_length for dataset in measured if dataset is not None]
     return {
         "name": corpus.name,
         "variant": "; ".join(f"{role}: {size}" for role, size in sizes.items()),
         "max_length": lengths[0] if lengths else None,
-        "train_samples": 0 if train is None else len(train),
-        "train_cut": 0 if train is None else len(train.cut_rows),
+        "train_samples": None if streamed else 0 if train_rows is None else len(train_rows),
+        "train_cut": None if streamed else 0 if train_rows is None else len(train_rows.cut_rows),
         "eval_samples": 0 if evaluation is None else len(evaluation),
         "eval_cut": 0 if evaluation is None else len(evaluation.cut_rows),
         "fingerprint": "-".join(fingerprints),
@@ -229,7 +272,8 @@ def describe_data(
             {"class_shares": class_shares(evaluation, labels)} if evaluation is not None and labels is not None else {}
         ),
         **({"extra_rows": extra} if (extra := getattr(train, "extra_rows", None)) else {}),
-        **both,
+        **seen,
+        **({"streaming": streamed.describe()} if streamed else {}),
     }
 
 

@@ -54,7 +54,8 @@ class RunCard(TypedDict, total=False):
     """``TrainingArguments`` that differ from their defaults."""
     data: dict[str, Any]
     """``name, variant, fingerprint, max_length`` (in tokens), ``train_samples, train_cut`` (texts longer than that),
-    ``eval_samples, eval_cut, class_shares, attack_split, attack_sample, ...``"""
+    ``eval_samples, eval_cut, class_shares, attack_split, attack_sample, ...``; of a stream its order,
+    ``streaming``, and no count of training rows."""
     lexicons: dict[str, Described]
     """Described lexicons by role."""
     trained_on: list[str]

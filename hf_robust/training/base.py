@@ -16,6 +16,7 @@ from hf_robust.adversary import Adversary
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.engine.victim import Inference
 from hf_robust.data import TextDataset
+from hf_robust.data.stream import TextStream
 from hf_robust.lexicons import Lexicon
 from hf_robust.models.adapter_files import check_saves
 from hf_robust.models.padding import write_padding
@@ -50,7 +51,8 @@ class RobustTrainer(AuxiliaryTrainer):
         skip_labels: label ids that an antonym leaves true (neutral, not duplicate); None: by the model's label names.
         protection: parts of a text that no view changes (``--protect``); None for none.
 
-    ``train_dataset`` must be a :class:`hf_robust.data.TextDataset` for methods that train on views. ``card_writers``
+    ``train_dataset`` must be a :class:`hf_robust.data.TextDataset` for methods that train on views; others also take a
+    :class:`hf_robust.data.stream.TextStream`. ``card_writers``
     are called with ``output_dir`` each time the model card has been written. ``plain_runs`` holds time and texts of
     the plain trainings before the robust one.
 
@@ -110,6 +112,7 @@ class RobustTrainer(AuxiliaryTrainer):
         self.attacks = dict(attacks or {})
         self.view_dataset, self.skip_labels, self.protection = view_dataset, skip_labels, protection
         super().__init__(*args, **kwargs)
+        self._let_ranks_read()
         check_sharding(type(self), self.args, trains=self.train_dataset is not None)
         write_padding(self.model, self.processing_class)
         check_labels(self)
@@ -138,6 +141,11 @@ class RobustTrainer(AuxiliaryTrainer):
     def needs_whole_model(cls, args: Any) -> str:
         """What the method does with the whole model, so that it cannot train a sharded one; "" if it can."""
         return ""
+
+    @classmethod
+    def needs_whole_data(cls, args: Any) -> str:
+        """What the method does with all training rows, so that they cannot be streamed; "" if it does nothing."""
+        return "makes views of all of them" if cls.view_sources is not RobustTrainer.view_sources else ""
 
     def adversary(self) -> Adversary | None:
         """The adversary on the word embeddings; by default the one that the arguments describe, or none."""
@@ -169,6 +177,15 @@ class RobustTrainer(AuxiliaryTrainer):
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must override compute_loss.")
+
+    def _let_ranks_read(self) -> None:
+        """Let each rank read and collate its own batches of a stream, in the order of a data set in memory.
+
+        By default accelerate lets the first rank do so for all, which fails if batches have lengths of their own.
+        """
+        dataloaders = self.accelerator.dataloader_config
+        if isinstance(self.train_dataset, TextStream) and dataloaders.dispatch_batches is None:
+            dataloaders.dispatch_batches = False
 
     # ---- the state and the card of the run ----
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+from hf_robust.data.stream import TextStream
 from hf_robust.lexicons import lexicon_coverage, unknown_words
 from hf_robust.lexicons.coverage import MOST_TEXTS
 from hf_robust.metrics import Coverage, sampled_rows
@@ -31,7 +32,7 @@ def check_coverage(trainer: RobustTrainer) -> dict[str, Coverage]:
     table = getattr(trainer, "neighbours", None)
     coverages: dict[str, Coverage] = {}
     for role in (role for role in LEXICON_FLAGS if role in trainer.needs):
-        coverage = _text_coverage(trainer, role) if table is None else table.coverage(trainer.train_dataset)
+        coverage = _text_coverage(trainer, role) if table is None else table.coverage(_plain_dataset(trainer))
         if coverage is not None and coverage.texts:
             coverages[role] = coverage
             _report(trainer, role, coverage)
@@ -87,5 +88,6 @@ def _text_coverage(trainer: RobustTrainer, role: str) -> Coverage | None:
 
 
 def _plain_dataset(trainer: RobustTrainer) -> Any:
-    """The training set without the views that wrap it."""
-    return getattr(trainer.train_dataset, "dataset", trainer.train_dataset)
+    """The training set without the views that wrap it; of a stream, its first rows."""
+    dataset = trainer.train_dataset
+    return dataset.head if isinstance(dataset, TextStream) else getattr(dataset, "dataset", dataset)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.data.labels import MULTI
+from hf_robust.data.stream import TextStream
 
 if TYPE_CHECKING:
     from hf_robust.training.base import RobustTrainer
@@ -44,4 +45,5 @@ def check_labels(trainer: RobustTrainer) -> None:
 
 def _first_label(dataset: Any) -> Any:
     """The label of the first row of a data set with texts; None for others."""
+    dataset = dataset.head if isinstance(dataset, TextStream) else dataset
     return dataset.label(0) if hasattr(dataset, "label") and len(dataset) else None

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_robust.adversary import evaluating, preserved_random_state
+from hf_robust.data.stream import TextStream
 from hf_robust.metrics import sampled_rows
 from hf_robust.models.passes import uncounted
 from hf_robust.views import ViewedDataset
@@ -70,11 +71,12 @@ def compare_to_chance(trainer: RobustTrainer) -> ChanceComparison | None:
     with the class weights w and n_k rows of class k. H is the lowest loss of a constant prediction, and at most log K:
     it is the loss of a model that has learnt the class frequencies and nothing else. The texts are clean, and there is
     no dropout or label smoothing, so that the loss has the same meaning for all methods. Each rank evaluates all rows,
-    so that ranks stay synchronous; the random state is preserved. Returns None if a row has not exactly one class, or
-    the data set has no length.
+    so that ranks stay synchronous; the random state is preserved. The texts of a stream are its first rows. Returns
+    None if a row has not exactly one class, or the data set has no length.
     """
     dataset: Any = trainer.train_dataset
     dataset = dataset.dataset if isinstance(dataset, ViewedDataset) else dataset
+    dataset = dataset.head if isinstance(dataset, TextStream) else dataset
     if trainer.model.config.num_labels == 1 or not hasattr(dataset, "__len__"):
         return None
     rows, size = sampled_rows(len(dataset), ROWS), trainer.args.per_device_eval_batch_size

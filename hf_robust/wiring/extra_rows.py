@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_robust.data import TextDataset
+from hf_robust.data.stream import TextStream
 from hf_robust.views import View, disable_unchanged, read_views, tokenizer_hash
 from hf_robust.wiring.parsing import Arguments
 
@@ -50,7 +51,7 @@ class ExtendedDataset(TextDataset):
         return self._train_fingerprint
 
 
-def with_extra_rows(train: TextDataset | None, args: Arguments) -> TextDataset | None:
+def with_extra_rows(train: TextDataset | TextStream | None, args: Arguments) -> TextDataset | TextStream | None:
     """Return the training set with the texts of ``--extra_rows`` as additional rows.
 
     Raises:
@@ -58,7 +59,7 @@ def with_extra_rows(train: TextDataset | None, args: Arguments) -> TextDataset |
             training set or tokenizer, has masked tokens, or has no text that differs for the model from its row.
     """
     paths = args.data.extra_rows
-    if not paths:
+    if not paths or isinstance(train, TextStream):  # a stream has none (`check_streaming`)
         return train
     if train is None:
         raise ValueError("--extra_rows adds training rows, and nothing is trained: add --do_train, or leave it out.")

@@ -40,6 +40,7 @@ from hf_robust.training.sharding import check_sharding
 from hf_robust.training.view_arguments import GenerationArguments
 from hf_robust.wiring.flag_help import help_of_every_flag, help_of_method, help_of_script
 from hf_robust.wiring.precision import check_packages
+from hf_robust.wiring.streaming import check_streaming
 from hf_robust.words import UNSPACED, language_name
 
 logger = logging.getLogger(__name__)
@@ -145,6 +146,7 @@ def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
     check_flags(arguments)
     check_packages(arguments.model, arguments.training)
     check_word_vectors(arguments)
+    check_streaming(arguments.data, arguments.model, arguments.training, arguments.method)
     check_sharding(arguments.method, arguments.training, arguments.training.do_train)
     return arguments
 
