@@ -9,7 +9,7 @@ import os
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -58,14 +58,12 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
         os.environ[name] = str(tmp_path_factory.mktemp("evaluate"))
 
 
-@pytest.fixture
-def restored_logging() -> Iterator[None]:
-    """For tests that run the training script, which sets how much is logged."""
-    ours, verbosity = logging.getLogger("hf_robust"), transformers.utils.logging.get_verbosity()
-    level = ours.level
-    yield
-    ours.setLevel(level)
-    transformers.utils.logging.set_verbosity(verbosity)
+@pytest.fixture(autouse=True)
+def default_logging() -> None:
+    """The training script sets how much is logged, and a later test in the process must not see it."""
+    for name in ("hf_robust", "run_glue_robust"):
+        logging.getLogger(name).setLevel(logging.NOTSET)
+    transformers.utils.logging.set_verbosity_warning()
 
 
 @pytest.fixture(scope="session")

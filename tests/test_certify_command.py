@@ -120,7 +120,6 @@ def test_an_attacker_of_fewer_words_is_certified_against_for_more_texts(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("restored_logging")
 def test_the_documented_command_runs_on_a_run_of_the_demo_corpus(tmp_path: Path) -> None:
     run, out = tmp_path / "run", tmp_path / "certified"
     flags = [

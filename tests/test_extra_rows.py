@@ -23,7 +23,7 @@ from hf_robust.wiring.extra_rows import ExtendedDataset, extra_rows_of, with_ext
 from hf_robust.words import Text
 from run_glue_robust import main
 
-pytestmark = [pytest.mark.usefixtures("restored_logging"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 def arguments(paths: list[str], method: str = "pgd") -> Any:

@@ -23,8 +23,6 @@ PAGE = Path(__file__).parents[1] / "docs" / "own_method.md"
 NAME = "confidence_penalty:ConfidencePenaltyTrainer"
 NEEDED = ["--model_name_or_path", "demo", "--dataset_name", "demo", "--use_cpu", "--robust_method"]
 
-pytestmark = pytest.mark.usefixtures("restored_logging")
-
 
 @pytest.fixture(autouse=True)
 def printed_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:

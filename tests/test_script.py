@@ -52,9 +52,6 @@ SETTINGS = {
 FLAGS = [f"--{name}={value}" for name, value in SETTINGS.items()]
 
 
-pytestmark = pytest.mark.usefixtures("restored_logging")
-
-
 @pytest.fixture(scope="module")
 def encoder_folder(tmp_path_factory):
     """A checkpoint without a classifier, so that the head is initialised as in run_glue."""

@@ -25,7 +25,6 @@ from hf_robust.sweep.checks import check_sweep
 from hf_robust.wiring.parsing import parse_arguments
 from hf_robust.words import NLTK_STOP_WORDS
 
-pytestmark = pytest.mark.usefixtures("restored_logging")
 needs_evaluate = pytest.mark.skipif(importlib.util.find_spec("evaluate") is None, reason="evaluate is not installed")
 DATA: dict[str, Any] = {"train": review_rows(12), "validation": review_rows(8, 1)}
 MORE = {"train": review_rows(80), "validation": review_rows(24, 1)}

@@ -18,8 +18,6 @@ FLAGS = (
 ).split()
 SEQUENTIAL = ["--train_sampling_strategy", "sequential"]
 
-pytestmark = pytest.mark.usefixtures("restored_logging")
-
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):

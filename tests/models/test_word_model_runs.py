@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import transformers
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 from word_models import KINDS, write_vectors
@@ -30,15 +27,6 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 SMALL = ["--max_train_samples", "32", "--max_eval_samples", "16", "--attack_num_examples", "4"]
 LABELS = named_labels(("no", "yes"))
-
-
-@pytest.fixture(autouse=True)
-def restored_logging() -> Iterator[None]:
-    ours, verbosity = logging.getLogger("hf_robust"), transformers.utils.logging.get_verbosity()
-    level = ours.level
-    yield
-    ours.setLevel(level)
-    transformers.utils.logging.set_verbosity(verbosity)
 
 
 def run(model: str | Path, out: Path, *flags: str) -> dict[str, Any]:
