@@ -16,7 +16,9 @@ def pages() -> dict[str, str | bytes]:
     pictures: dict[str, bytes] = {}
     for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]:
         source = "".join(cell["source"])
-        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+        # Links of the notebook start in examples/, those of the page in docs/generated/.
+        linked = source.replace("](../docs/", "](../")
+        parts.append(linked if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
             if "image/png" in data:
