@@ -245,10 +245,9 @@ def add_attacks(trainer: RobustTrainer, args: Arguments, splits: Splits, lexicon
         return None
     vote = attacked_vote(args.attack, lexicons["synonyms"])
     synonyms = lexicons["attack_synonyms"] or lexicons["synonyms"]
-    attacks = build_attacks(args.attack, synonyms, lexicons["antonyms"], splits.labels.names, splits.text_columns)
-    attacks |= file_attacks(args.attack.attacks, splits)
+    built = build_attacks(args.attack, synonyms, lexicons["antonyms"], splits.labels.names, splits.text_columns)
     callback = AttackCallback(
-        attacks,
+        {**built, **file_attacks(args.attack.attacks, splits)},
         choose_examples(trainer.eval_dataset, args.attack.attack_num_examples, args.attack.attack_seed),
         strategy=args.attack.attack_strategy,
         max_length=splits.max_length,

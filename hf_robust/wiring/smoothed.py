@@ -26,7 +26,7 @@ def attacked_vote(flags: AttackArguments, synonyms: Lexicon | None = None) -> Vo
 
 
 def certify_callback(
-    flags: CertifyArguments, attack: AttackArguments, synonyms: Lexicon | None, dataset: Any, max_length: int
+    flags: CertifyArguments, attack: AttackArguments, synonyms: Lexicon | None, dataset: Any, max_length: int | None
 ) -> CertifyCallback | None:
     """Return the callback that certifies rows of ``dataset``; None without ``--certify``.
 
