@@ -43,7 +43,7 @@ from hf_robust.data.splits import Splits, describe_data, log_samples
 from hf_robust.data.stream import TextStream
 from hf_robust.hub.card import add_robustness
 from hf_robust.hub.loading import add_loading
-from hf_robust.lexicons import Lexicon, cache_folder
+from hf_robust.lexicons import cache_folder
 from hf_robust.metrics.task import glue_metrics, logits_of, predicted
 from hf_robust.models.adapter_files import check_saves
 from hf_robust.runs import TRAIN_COMMAND, require_writable
@@ -225,7 +225,10 @@ def build_trainer(
         protection=args.attack.protection(),
     )
     attacker = add_attacks(trainer, args, splits, lexicons)
-    certificates = add_certificates(trainer, args, splits, lexicons["synonyms"])
+    # [hf_robust] Certify the vote over random substitutions
+    certificates = certify_callback(args.certify, args.attack, lexicons["synonyms"], eval_dataset, splits.max_length)
+    if certificates:
+        certificates.attach(trainer)
     data = describe_data(splits.corpus, train_dataset, eval_dataset, labels)
     data["attack_sample"] = f"{args.attack.attack_num_examples} rows, seed {args.attack.attack_seed}"
     evaluated = {} if args.training.do_train else {"model": args.model.model_name_or_path, **labels.describe()}
@@ -258,14 +261,6 @@ def add_attacks(trainer: RobustTrainer, args: Arguments, splits: Splits, lexicon
         rows=choose_examples(trainer.eval_dataset, 0, 0) if vote else (),
     )
     return callback.attach(trainer)
-
-
-def add_certificates(
-    trainer: RobustTrainer, args: Arguments, splits: Splits, synonyms: Lexicon | None
-) -> CertifyCallback | None:
-    # [hf_robust] Certify the vote over random substitutions
-    callback = certify_callback(args.certify, args.attack, synonyms, trainer.eval_dataset, splits.max_length)
-    return callback and callback.attach(trainer)
 
 
 def add_reports(

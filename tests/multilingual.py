@@ -118,6 +118,14 @@ def model(size: int) -> BertForSequenceClassification:
     return BertForSequenceClassification(config).eval()
 
 
+def save_classifier(folder: Path) -> str:
+    """Save the classifier with its tokenizer; return the folder."""
+    tokens = tokenizer()
+    tokens.save_pretrained(folder)
+    model(len(tokens)).save_pretrained(folder)
+    return str(folder)
+
+
 def write_wordnet(
     path: Path, language: str, synsets: Sequence[Sequence[str]], antonyms: Mapping[str, str], name: str = "toy"
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from multilingual import LANGUAGES, model, tokenizer, write_files
+from multilingual import LANGUAGES, save_classifier, write_files
 
 from hf_robust.cli.main import main as command
 from hf_robust.metrics import AttackRecord
@@ -19,10 +19,7 @@ pytest.importorskip("stopwordsiso")
 
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder, tokens = tmp_path_factory.mktemp("multilingual"), tokenizer()
-    tokens.save_pretrained(folder)
-    model(len(tokens)).save_pretrained(folder)
-    return str(folder)
+    return save_classifier(tmp_path_factory.mktemp("multilingual"))
 
 
 def read(path: Path) -> Any:

@@ -686,6 +686,16 @@ WRONG = {
         {"train": [{"sentence": "good", "label": [0, 1, 1]}]},
         r"has the labels \[0, 1, 1\], where one occurs twice: list the names or ids",
     ),
+    "a list of one 0 or 1 for each named label": (
+        ["--do_train", "--class_names", "a", "b", "c", "--ignore_mismatched_sizes"],
+        {"train": [{"sentence": "good", "label": [1, 0, 1]}]},
+        r"has the labels \[1, 0, 1\], where one occurs twice: list the names or ids",
+    ),
+    "a list of one 0 or 1 for each of two labels": (
+        ["--do_train", "--class_names", "a", "b"],
+        {"train": [{"sentence": "good", "label": [1, 0]}, {"sentence": "bad", "label": [0, 1]}]},
+        r"has the labels \[1, 0\] and no other than 0 and 1 in every row: list the names or ids",
+    ),
     "attack without evaluation": (
         ["--do_train", "--attacks", "synonym", "--lexicon", "builtin"],
         {"train": GOOD},

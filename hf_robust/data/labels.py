@@ -184,21 +184,26 @@ def observed_labels(
         return Labels(REGRESSION)
     kind = MULTI if any(isinstance(value, (list, tuple)) for value in values) else SINGLE
     if kind == MULTI:
-        _check_lists(values, where)
+        check_label_lists(values, where)
     single = (label for value in values for label in value) if kind == MULTI else values
     return _distinct({(type(label), label): label for label in single}.values(), kind, where)  # True == 1 in Python
 
 
-def _check_lists(values: Sequence[Any], where: str) -> None:
-    """Refuse single labels among lists, and lists of one 0 or 1 for each label, which name the labels 0 and 1."""
+def check_label_lists(values: Sequence[Any], where: str) -> None:
+    """Refuse single labels among lists, and lists of one 0 or 1 for each label, which name the labels 0 and 1.
+
+    Raises:
+        ValueError: ``values`` are mixed, a list has a label twice, or all lists are [0, 1] or [1, 0].
+    """
     if not all(isinstance(value, (list, tuple)) for value in values):
         raise ValueError(f"{where} mixes lists of labels and single labels: make every label a list.")
-    twice = next((value for value in values if len({label_key(label) for label in value}) < len(value)), None)
+    keys = [[label_key(label) for label in value] for value in values]
+    remedy = "list the names or ids of the labels that a text has, such as [0, 2] in place of [1, 0, 1]."
+    twice = next((key for key in keys if len(set(key)) < len(key)), None)
     if twice is not None:
-        raise ValueError(
-            f"{where} has the labels {list(twice)}, where one occurs twice: list the names or ids of the labels that "
-            "a text has, such as [0, 2] in place of [1, 0, 1]."
-        )
+        raise ValueError(f"{where} has the labels {twice}, where one occurs twice: {remedy}")
+    if [1, 0] in keys and all(sorted(map(str, key)) == ["0", "1"] for key in keys):
+        raise ValueError(f"{where} has the labels [1, 0] and no other than 0 and 1 in every row: {remedy}")
 
 
 def _distinct(raw: Collection[Any], kind: str, where: str) -> Labels:

@@ -11,7 +11,7 @@ from hf_robust.data.arguments import DataTrainingArguments
 from hf_robust.data.columns import JOINED, choose_text_columns, columns_of, join_columns, no_label_column
 from hf_robust.data.dataset import TextDataset
 from hf_robust.data.files import Rows
-from hf_robust.data.labels import UNLABELLED, Labels, is_missing, label_key
+from hf_robust.data.labels import UNLABELLED, Labels, check_label_lists, is_missing, label_key
 from hf_robust.data.length import usable_length
 from hf_robust.data.load import Corpus, read_label
 from hf_robust.data.rows import Label
@@ -151,6 +151,8 @@ class Splits:
         for index, row in enumerate(rows):
             if is_missing(row.get(column)):
                 raise ValueError(f"labelled row {index} of {where} has no label: write one, or remove the row.")
+        if self.labels.is_multi:
+            check_label_lists([row[column] for row in rows], where)
         unknown = {repr(row[column]) for row in rows if not self.labels.knows(row[column])}
         if unknown:
             known = "numbers" if self.labels.is_regression else list(self.labels.names)
