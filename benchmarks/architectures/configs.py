@@ -85,8 +85,12 @@ _OTHERS: dict[str, dict[str, Any]] = {
 
 
 def tiny_config(kind: str, **changes: Any) -> Any:
-    """A configuration of about two layers of width 16 and 64 tokens, without dropout; ``changes`` replace fields."""
-    config = AutoConfig.for_model(kind, **_TOKENS | _sizes(AutoConfig.for_model(kind)) | changes)
+    """A configuration of about two layers of width 16 and 64 tokens, without dropout.
+
+    ``changes`` replace fields, those about tokens also in its parts.
+    """
+    sizes = _sizes(AutoConfig.for_model(kind), {name: changes.get(name, value) for name, value in _TOKENS.items()})
+    config = AutoConfig.for_model(kind, **sizes | changes)
     for part in (config, *_parts(config).values()):
         for name, value in vars(part).items():
             if isinstance(value, float) and ("dropout" in name or "pdrop" in name):
@@ -99,14 +103,14 @@ def _parts(config: Any) -> dict[str, Any]:
     return {name: part for name, part in named.items() if part is not None}
 
 
-def _sizes(config: Any) -> dict[str, Any]:
-    sizes = {name: size for size, names in _SIZES.items() for name in names.split()} | _TOKENS
+def _sizes(config: Any, tokens: dict[str, Any]) -> dict[str, Any]:
+    sizes = {name: size for size, names in _SIZES.items() for name in names.split()} | tokens
     others = _OTHERS.get(config.model_type, {})
     parts = _parts(config)
     known = config.to_dict() if parts else dir(config)  # what has parts hands sizes on that it does not have
     found = {name: size for name, size in sizes.items() if name in known and name not in others}
     found |= {name: value for name, value in others.items() if value is not None}
-    return found | {name: _sizes(part) | {"model_type": part.model_type} for name, part in parts.items()}
+    return found | {name: _sizes(part, tokens) | {"model_type": part.model_type} for name, part in parts.items()}
 
 
 def full_batch() -> dict[str, torch.Tensor]:

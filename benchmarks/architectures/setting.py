@@ -52,7 +52,7 @@ _FAMILIES: list[tuple[str, dict[str, Any], str]] = [
     ("byte-level BPE", {**_CLS_SEP, "pad_token": "[PAD]", "mask_token": "[MASK]", **_BOS_EOS}, "bart"),
     ("SentencePiece", _EOS, "t5 mt5 umt5"),
     ("SentencePiece", {"single": "$A [SEP] [CLS]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]",
-                       "padding_side": "left"}, "xlnet"),
+                       "mask_token": "[MASK]", "padding_side": "left"}, "xlnet"),
     ("SentencePiece", _BOS, "llama mistral phi3 gemma gemma2 gemma3_text"),
     ("byte-level BPE", _NO_PAD, "gpt2 gpt_neo gpt_neox bloom opt"),
     ("byte-level BPE", {**_NO_PAD, "pad_token": "[PAD]"}, "qwen2 qwen3"),
