@@ -85,7 +85,7 @@ _OTHERS: dict[str, dict[str, Any]] = {
 
 
 def tiny_config(kind: str, **changes: Any) -> Any:
-    """A configuration of about two layers of width 16 and 64 tokens, without dropout.
+    """A configuration of about two layers of width 16 and 64 tokens, without dropout or other noise.
 
     ``changes`` replace fields, those about tokens also in its parts.
     """
@@ -93,7 +93,7 @@ def tiny_config(kind: str, **changes: Any) -> Any:
     config = AutoConfig.for_model(kind, **sizes | changes)
     for part in (config, *_parts(config).values()):
         for name, value in vars(part).items():
-            if isinstance(value, float) and ("dropout" in name or "pdrop" in name):
+            if isinstance(value, float) and any(noise in name for noise in ("dropout", "pdrop", "jitter")):
                 setattr(part, name, 0.0)
     return config
 

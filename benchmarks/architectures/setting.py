@@ -69,9 +69,10 @@ _FAMILIES: list[tuple[str, dict[str, Any], str]] = [
      "zamba2"),
     ("byte-level BPE", _NO_PAD,
      "biogpt cohere_compass_text ctrl deepseek_v2 deepseek_v3 diffllama doge exaone4 falcon glm glm4 gpt-sw3 "
-     "gpt_bigcode gpt_oss gptj helium hunyuan_v1_dense hunyuan_v1_moe jetmoe modernbert-decoder mpt nemotron olmo "
+     "gpt_bigcode gpt_oss gptj helium hunyuan_v1_dense hunyuan_v1_moe jetmoe mpt nemotron olmo "
      "olmo2 olmo3 openai-gpt phi seed_oss smollm3 stablelm starcoder2"),
     ("byte-level BPE", {**_NO_PAD, "pad_token": "[PAD]"}, "qwen2_moe qwen3_5 qwen3_5_text qwen3_moe qwen3_next"),
+    ("byte-level BPE", {**_NO_PAD, "pad_token": "[PAD]"}, "modernbert-decoder"),
 ]  # fmt: skip
 TOKENIZERS = {kind: (vocabulary, form) for vocabulary, form, kinds in _FAMILIES for kind in kinds.split()}
 """Kind of vocabulary and form of a text, by architecture; decoders pad with a token that their configuration lacks."""
