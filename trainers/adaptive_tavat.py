@@ -53,7 +53,7 @@ class AdaptiveTAVATTrainer(AdaptiveTrainer):
 
     def wrapped_auxiliary(self) -> Auxiliary:
         self.table = TokenTable(self)
-        return Auxiliary(self.table, after_step=self.table.write)
+        return Auxiliary(self.table, after_step=self.table.write, forget=self.table.forget)
 
     def first_point(self, inputs: Batch) -> OffsetVariable:
         return self.table.start(self, inputs)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from hf_robust.adversary import Noise, embedding_width, evaluating
+from hf_robust.adversary import Noise, embedding_width, evaluating, word_embeddings
 from hf_robust.attacks.engine.victim import Inference
 from hf_robust.data import split_views
 from hf_robust.models import WordModel
@@ -180,7 +180,7 @@ class FLATTrainer(RobustTrainer):
         self._unfolded = why_not_folded(self)
         block = embedding_block(model) if args.mask_input == "block" else None
         width = embedding_width(model) if block is None else self._block_width(block)
-        table: Any = None if self._unfolded else model.get_input_embeddings().weight
+        table: Any = None if self._unfolded else word_embeddings(model)[0].weight
         network = WordMask(
             width,
             self.mask_width,

@@ -86,7 +86,7 @@ class TAVATTrainer(RobustTrainer):
 
     def auxiliary(self) -> Auxiliary:
         self.table = TokenTable(self, accumulate=self.args.follow_code)
-        return Auxiliary(self.table, after_step=self.table.write)
+        return Auxiliary(self.table, after_step=self.table.write, forget=self.table.forget)
 
     def used_arguments(self) -> dict[str, Any]:
         return {**super().used_arguments(), "tavat_token_lr": self.args.token_step}

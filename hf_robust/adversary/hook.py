@@ -67,7 +67,7 @@ def perturbed(model: nn.Module, change: Callable[[Tensor], Tensor] | None) -> It
     meet other words there. ``model`` is the unwrapped model, even if the pass itself uses a wrapper.
 
     Raises:
-        ValueError: the model has no embedding layer, or the pass did not use it.
+        ValueError: the model has no embedding layer, it returns no tensor, or the pass did not use it.
     """
     if change is None:
         yield
@@ -81,12 +81,12 @@ def perturbed(model: nn.Module, change: Callable[[Tensor], Tensor] | None) -> It
         ids = kwargs.get("input_ids", args[0] if args else None)
         length = None if ids is None else ids.shape[1]
 
-    def replace(module: nn.Module, inputs: Any, output: Tensor) -> Tensor | None:
+    def replace(module: nn.Module, inputs: Any, output: Any) -> Tensor | None:
         nonlocal changed
         if changed:
             return None
         changed = True
-        return _changed(output, change, length, turned)
+        return _changed(_vectors(module, output), change, length, turned)
 
     handles = [hook_look_up(layer, replace) for layer in word_embeddings(model)]
     handles.append(model.register_forward_pre_hook(measure, with_kwargs=True))
@@ -111,11 +111,12 @@ def at_look_ups(model: nn.Module, ids: Tensor, change: Callable[[Tensor], Tensor
     decoder. ``change`` maps (B, L, E) to (B, L, E).
 
     Raises:
-        ValueError: the model has no embedding layer, or no look-up in the block was of these ids.
+        ValueError: the model has no embedding layer, it returns no tensor, or no look-up in the block was of these
+            ids.
     """
     changed = False
 
-    def replace(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+    def replace(module: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> Tensor | None:
         nonlocal changed
         if not inputs:
             return None
@@ -126,7 +127,7 @@ def at_look_ups(model: nn.Module, ids: Tensor, change: Callable[[Tensor], Tensor
         if straight.ndim != 2 or not torch.equal(straight[:, : ids.shape[1]], ids):
             return None
         changed = True
-        return _changed(output, change, ids.shape[1], turned)
+        return _changed(_vectors(module, output), change, ids.shape[1], turned)
 
     handles = [hook_look_up(layer, replace) for layer in word_embeddings(model)]
     try:
@@ -140,6 +141,16 @@ def at_look_ups(model: nn.Module, ids: Tensor, change: Callable[[Tensor], Tensor
             "in its word embeddings (a vote looks other texts up); use an attack or --attribution without gradients, "
             "or another model."
         )
+
+
+def _vectors(layer: nn.Module, output: Any) -> Tensor:
+    """The word vectors that a layer looked up; I-BERT's quantised layer returns a tuple."""
+    if isinstance(output, Tensor):
+        return output
+    raise ValueError(
+        f"the word embeddings are a {type(layer).__name__}, which returns a {type(output).__name__} where a tensor of "
+        "word vectors is needed; use another model, or methods and attacks without gradients by word."
+    )
 
 
 def _changed(output: Tensor, change: Callable[[Tensor], Tensor], length: int | None, turned: bool) -> Tensor:

@@ -15,6 +15,8 @@ from hf_robust.losses import POOLINGS, sentence_embedding
 HEAD = "classifier"
 """Name of the pooling of the model's own head."""
 EMBEDDINGS = (HEAD, *POOLINGS)
+_LENGTH = 16
+"""Maximum number of tokens in a probe text, which models of all sizes read."""
 _SHORT, _LONG = "a good film", "the music of this film was very good and so were all of the actors"
 
 
@@ -88,7 +90,8 @@ def _all_states(outputs: Any, model: Any, of_two: str) -> tuple[Tensor, ...]:
 def probe_texts(tokenizer: Any, device: torch.device) -> dict[str, Tensor]:
     """Tokens of three texts: a short one, a long one, and the long one with another token in its middle."""
     texts = [_SHORT if tokenizer.pad_token is not None else _LONG, _LONG, _LONG]
-    encoded = tokenizer(texts, padding=tokenizer.pad_token is not None, return_tensors="pt")
+    padding = tokenizer.pad_token is not None
+    encoded = tokenizer(texts, padding=padding, truncation=True, max_length=_LENGTH, return_tensors="pt")
     # No other tensors: the tokenizer may return some that the model does not accept.
     ids = encoded["input_ids"]
     mask = encoded.get("attention_mask", torch.ones_like(ids))

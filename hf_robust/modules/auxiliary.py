@@ -43,6 +43,7 @@ class Auxiliary:
         maximize: whether the optimizer group ascends the loss.
         after_step: called after each optimizer step and before anything is saved, for values that are not learnt by
             gradients (a moving average) or must stay in a set.
+        forget: called after passes that no optimizer step follows, to drop what ``after_step`` would use of them.
         peer: whether the module is a second classifier: then it has the optimizer settings of the first one, is
             clipped by its own norm, keeps its frozen parameters frozen, and is saved as a model in `PEER_FOLDER`.
         frozen: names of the parameters of the classifier that the method froze; the plain victim trains them.
@@ -54,6 +55,7 @@ class Auxiliary:
     learning_rate: float | None = None
     maximize: bool = False
     after_step: Callable[[], None] | None = None
+    forget: Callable[[], None] | None = None
     peer: bool = False
     frozen: tuple[str, ...] = ()
     plain_steps: bool = False

@@ -53,7 +53,7 @@ def check_mask_setup(trainer: FLATTrainer) -> None:
             "flat masks words by hooks that change from pass to pass, which a compiled model ignores; leave "
             "--torch_compile out."
         )
-    weight: Any = model.get_input_embeddings().weight
+    weight: Any = word_embeddings(model)[0].weight
     for name, module in model.named_modules():
         if getattr(module, "weight", None) is weight and not _is_look_up(module):
             raise ValueError(

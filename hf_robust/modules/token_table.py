@@ -71,6 +71,10 @@ class TokenTable(nn.Module):
         real = point.mask.squeeze(-1).bool()
         self._records.append((batch["input_ids"][real], point.eta[real].detach()))
 
+    def forget(self) -> None:
+        """Drop the records since the last :meth:`write`."""
+        self._records = []
+
     def write(self) -> None:
         """Write the records since the last call into the table, equally on all ranks."""
         if not self._records:

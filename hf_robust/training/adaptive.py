@@ -201,6 +201,7 @@ class AdaptiveTrainer(RobustTrainer):
             abs(self.args.w_lr),
             maximize=self.args.w_lr >= 0,
             after_step=after_step,
+            forget=wrapped.forget if wrapped else None,
             plain_steps=self.args.w_optim == "sgd",
         )
 

@@ -54,6 +54,11 @@ class AuxiliaryTrainer(ViewingTrainer):
             self.add_callback(AfterStep(self._auxiliary))
         keep_whole(self, self._auxiliary)
 
+    def forget_passes(self) -> None:
+        """Forget what the auxiliary module recorded in passes that no optimizer step follows."""
+        if self._auxiliary is not None and self._auxiliary.forget is not None:
+            self._auxiliary.forget()
+
     def training_step(self, model: nn.Module, inputs: Batch, *args: Any, **kwargs: Any) -> Tensor:
         loss = super().training_step(model, inputs, *args, **kwargs)
         if self.accelerator.sync_gradients:

@@ -27,11 +27,12 @@ from hf_robust.training.auxiliary_trainer import AuxiliaryTrainer
 from hf_robust.training.card_note import complete_card, keep_training_card
 from hf_robust.training.covered_texts import check_coverage
 from hf_robust.training.embedding_space import EmbeddingSpace
+from hf_robust.training.first_step import TryFirstStep
 from hf_robust.training.label_kinds import check_labels
 from hf_robust.training.leaving_chance import NearChanceWarning
 from hf_robust.training.plain_victim import PlainTraining
 from hf_robust.training.sharding import check_sharding
-from hf_robust.training.step_passes import Passes
+from hf_robust.training.step_passes import Passes, check_repeatable
 from hf_robust.training.task_loss import Batch, report_split_batches
 from hf_robust.words import Protection
 
@@ -116,6 +117,7 @@ class RobustTrainer(AuxiliaryTrainer):
         check_sharding(type(self), self.args, trains=self.train_dataset is not None)
         write_padding(self.model, self.processing_class)
         check_labels(self)
+        check_repeatable(self)
         if self.train_dataset is not None:
             check_saves(self.model, str(self.args.output_dir), self.args.push_to_hub)
         self.card_writers: list[Callable[[Path], None]] = []
@@ -129,6 +131,7 @@ class RobustTrainer(AuxiliaryTrainer):
         self.coverage = {} if self.train_dataset is None else check_coverage(self)
         # First, so that no other callback counts its forward passes for the step that begins.
         self.callback_handler.callbacks.insert(0, NearChanceWarning(self))
+        self.add_callback(TryFirstStep(self))
 
     # ---- further methods to override: view_sources, auxiliary, inference, saved_inference, exported ----
 

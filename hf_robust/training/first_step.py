@@ -1,61 +1,140 @@
-"""Tries a training step before texts are attacked for it, so that a model that a method cannot train is refused."""
+"""Tries a training step before time is spent, so that a model that a method cannot train is refused."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from hf_robust.adversary import preserved_random_state
+import torch
+from torch import Tensor, nn
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from hf_robust.adversary import evaluating, preserved_random_state
 from hf_robust.attacks import Example
+from hf_robust.data.stream import TextStream
 from hf_robust.models.passes import uncounted
+from hf_robust.modules import auxiliary
 from hf_robust.views import GeneratedViews, View
 from hf_robust.words import Text
 
 if TYPE_CHECKING:
     from hf_robust.training.base import RobustTrainer
 
+logger = logging.getLogger(__name__)
+
 ROWS = 2
+TEXT_COLUMNS = ("input_ids", "attention_mask", "token_type_ids")
 
 
-def check_first_step(trainer: RobustTrainer, sources: Iterable[GeneratedViews]) -> None:
-    """Run forward and backward of the method's loss on two rows, each with its own text as its view.
+class TryFirstStep(TrainerCallback):
+    """Runs :func:`check_first_step` when a new training begins; a resumed one has made steps already."""
 
-    Weights, gradients, random states, logged means and the views of ``sources``, which are empty afterwards, stay as
-    they were. Sharded models (FSDP, DeepSpeed) are not tried.
+    def __init__(self, trainer: RobustTrainer) -> None:
+        self.trainer = trainer
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        if not state.global_step:
+            check_first_step(self.trainer)
+
+
+def check_first_step(trainer: RobustTrainer) -> None:
+    """Run forward and backward of the method's loss on two rows, each with its own text as its generated view.
+
+    Weights, buffers, gradients, random states, logged means and generated views (there are none before the first
+    round) stay as they were. Sharded models (FSDP, DeepSpeed) are not tried.
 
     Raises:
-        ValueError: the step failed.
+        ValueError: the step failed, or the model predicts the same for different texts.
     """
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
         return
-    viewed: Any = trainer.train_dataset
-    rows = range(min(ROWS, len(viewed)))
-    examples = [Example(row, viewed.dataset.texts(row), viewed.dataset.label(row)) for row in rows]
-    for source in sources:
-        source.fill({example.idx: _same_text(example) for example in examples}, examples)
+    model: Any = trainer.model
+    with _own_texts_as_views(trainer), _unchanged(trainer), uncounted(), preserved_random_state():
+        batch = _first_batch(trainer)
+        try:
+            _check_reads_text(model, {name: batch[name] for name in TEXT_COLUMNS if name in batch})
+            model.train()
+            with trainer.compute_loss_context_manager():
+                loss = trainer.compute_loss(model, batch)
+            loss.backward()
+        except (ValueError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            # The sentence hides where a method of one's own fails.
+            logger.debug("%s: the first step failed.", trainer.name, exc_info=True)
+            reason = f"{type(error).__name__}: {error}".rstrip(".")
+            raise ValueError(
+                f"{trainer.name} cannot train this {type(model).__name__} ({reason}); use another model or method."
+            ) from error
+
+
+def _first_batch(trainer: RobustTrainer) -> dict[str, Any]:
+    """The first rows, as the Trainer gives them to the model."""
     # Private in transformers: the collator that drops columns which the model does not take.
     collate = trainer._get_collator_with_removed_columns(trainer.data_collator)
+    rows: Any = trainer.train_dataset
+    rows = rows.head if isinstance(rows, TextStream) else rows
+    mapped = hasattr(rows, "__len__")
+    first = [rows[row] for row in range(min(ROWS, len(rows)))] if mapped else list(islice(rows, ROWS))
+    batch: dict[str, Any] = trainer._prepare_inputs(collate(first))
+    return batch
+
+
+def _check_reads_text(model: nn.Module, batch: dict[str, Tensor]) -> None:
+    """Refuse a model whose logits do not depend on the text, unless its head is zero; one text says nothing."""
+    ids = batch.get("input_ids")
+    if ids is None or len(ids) < ROWS or torch.equal(ids[0], ids[1]):
+        return
+    with torch.no_grad(), evaluating(model):
+        first, second = model(**batch)["logits"]
+    if torch.equal(first, second) and first.any():
+        raise ValueError(
+            f"{type(model).__name__} predicts the same for two different texts, so that training and attacks mean "
+            f"nothing: on a {ids.device.type} it does not read the text (some architectures need the kernel of a "
+            "GPU); use another model or device."
+        )
+
+
+@contextmanager
+def _own_texts_as_views(trainer: RobustTrainer) -> Iterator[None]:
+    """Give the first rows their own texts as generated views inside the block."""
+    sources: list[GeneratedViews] = [] if trainer.generation is None else list(trainer.generation.sources.values())
+    if sources:
+        rows: Any = trainer.train_dataset.dataset
+        examples = [Example(row, rows.texts(row), rows.label(row)) for row in range(min(ROWS, len(rows)))]
+        for source in sources:
+            source.fill({example.idx: _same_text(example) for example in examples}, examples)
+    try:
+        yield
+    finally:
+        for source in sources:
+            source.fill({}, ())
+
+
+@contextmanager
+def _unchanged(trainer: RobustTrainer) -> Iterator[None]:
+    """Undo what passes in the block do to the model and to the trainer."""
     model: Any = trainer.model
     modes = [(module, module.training) for module in model.modules()]
     means = dict(trainer.means._sums)
+    with auxiliary.detached(model):
+        buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     try:
-        with uncounted(), preserved_random_state(), trainer.compute_loss_context_manager():
-            model.train()
-            trainer.compute_loss(model, trainer._prepare_inputs(collate([viewed[row] for row in rows]))).backward()
-    except Exception as error:
-        reason = str(error).rstrip(".")
-        if not isinstance(error, ValueError):
-            reason = f"{type(error).__name__}: {reason}"
-        raise ValueError(
-            f"{trainer.name} cannot train this {type(model).__name__} ({reason}); use another model or method."
-        ) from error
+        yield
     finally:
         model.zero_grad(set_to_none=True)
         trainer.means._sums = means
+        trainer.forget_passes()
         for module, training in modes:
             module.training = training
-        for source in sources:
-            source.fill({}, ())
+        with torch.no_grad():
+            for buffer, before in buffers:
+                buffer.copy_(before)
 
 
 def _same_text(example: Example) -> View:

@@ -30,13 +30,13 @@ from hf_robust.attacks import (
 )
 from hf_robust.data import TextDataset
 from hf_robust.lexicons import cache_folder
-from hf_robust.training.first_step import check_first_step
 from hf_robust.training.plain_victim import load_plain_victim, train_plain_victim
 from hf_robust.training.view_arguments import TRAIN
 from hf_robust.views import (
     AttackedViews,
     GeneratedViews,
     GenerationContext,
+    MaskedViews,
     SampledViews,
     StoredViews,
     View,
@@ -122,11 +122,13 @@ class GenerateViews(TrainerCallback):
         if not self._resumed and self.trainer.is_world_process_zero():
             # Views of another run, which a resumption of this one must not read.
             shutil.rmtree(self._folder, ignore_errors=True)
-        self._check_coverage()
-        check_first_step(self.trainer, self.sources.values())
+        self._check_makers()
 
-    def _check_coverage(self) -> None:
-        """Refuse an attack that cannot run, or cannot change any text, before a victim is trained for it."""
+    def _check_makers(self) -> None:
+        """Refuse a maker of views that cannot run, or cannot change any text, before a victim is trained for it."""
+        for source in self.sources.values():
+            if isinstance(source.make, MaskedViews):
+                source.make.check(self._victim_of(self.trainer.model, source), self._examples(0))
         attacks = {
             name: source.make.attack for name, source in self.sources.items() if isinstance(source.make, AttackedViews)
         }

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from hf_robust.training.base import RobustTrainer
+
+REVERSIBLE = ("reformer",)
+"""Architectures whose backward pass runs the layers again, with what they stored in the latest forward pass."""
 
 
 class Passes(NamedTuple):
@@ -13,6 +19,24 @@ class Passes(NamedTuple):
 
     forwards: int
     backwards: int
+
+
+def check_repeatable(trainer: RobustTrainer) -> None:
+    """Refuse a model that can make one pass in a step to a method that makes several.
+
+    A reversible layer draws its dropout masks in the backward pass from the seeds of the latest forward pass, and adds
+    to the gradients of its weights even if only those of the embeddings are asked for.
+
+    Raises:
+        ValueError: the model has reversible layers, and a step has more than one pass.
+    """
+    forwards, backwards = trainer.step_passes(trainer.args)
+    if trainer.model.config.model_type in REVERSIBLE and forwards + backwards > 2:
+        raise ValueError(
+            f"{trainer.name} makes {forwards} forward and {backwards} backward passes in a step, and the reversible "
+            f"layers of {type(trainer.model).__name__} give right gradients for one of each; use another model, or "
+            "--robust_method normal."
+        )
 
 
 def streamed_passes(args: Any, count: int) -> Passes:

@@ -125,6 +125,28 @@ class MaskedViews:
             logger.info("Masking lowers the label's probability by %.3f on average.", views.notes["confidence_drop"])
         return views
 
+    def check(self, victim: Victim, examples: Sequence[Example]) -> None:
+        """Mask the shortest example and discard it.
+
+        Raises:
+            ValueError: the tokenizer or the model cannot mask by gradient.
+        """
+        from hf_robust.attacks.engine.tokens import check_mask_token
+
+        check_mask_token(victim.tokenizer)
+        victim.check_saliency("masking by gradient")
+        shortest = sorted(examples, key=lambda example: sum(map(len, example.texts)))[:1]
+        try:
+            with victim.measuring():
+                self.mask(victim, shortest)
+        except ValueError:
+            raise
+        except Exception as error:
+            raise ValueError(
+                f"masking by gradient failed on a first text of this {type(victim.model).__name__} "
+                f"({type(error).__name__}: {str(error).rstrip('.')}); use another model or method."
+            ) from error
+
     def sample(self, examples: Sequence[Example]) -> list[Example]:
         """At most ``per_class`` random examples of each class, in their former order."""
         sampled: set[int] = set()
