@@ -133,7 +133,7 @@ class TestModelsThatIgnoreTheText:
 class TestReversibleLayers:
     @pytest.fixture
     def model(self) -> Any:
-        return ReformerForSequenceClassification(tiny_config("reformer", vocab_size=128, num_labels=2))
+        return ReformerForSequenceClassification(tiny_config("reformer", vocab_size=128, num_labels=2, axial_pos_shape=[2, 2]))
 
     @pytest.mark.parametrize("name", ["fgm", "freelb", "flat", "bat_pairwise"])
     def test_refuse_several_passes(self, name: str, model: Any, tmp_path: Path) -> None:
