@@ -9,6 +9,8 @@ from torch import nn
 
 from hf_robust.models.quantization import BASE_QUANTIZATION, is_quantized
 
+REVERSIBLE = ("reformer",)
+"""Architectures whose backward pass runs the layers again, with what they stored in the latest forward pass."""
 AUXILIARY_ATTRIBUTE = "robust_aux"
 """Attribute of a model that holds the auxiliary module of a method: a twin, a mask network, increment weights, ..."""
 
@@ -22,6 +24,14 @@ def without_peft(model: nn.Module) -> nn.Module:
 def auxiliary_module(model: nn.Module) -> nn.Module | None:
     """The module that trains beside the model and is not published with it; None if there is none."""
     return getattr(without_peft(model), AUXILIARY_ATTRIBUTE, None)
+
+
+def vocabulary_size(config: Any) -> int | None:
+    """Number of token ids that a model of this configuration reads; None for CANINE, which reads any character."""
+    for part in (config, config.get_text_config()):
+        if (size := getattr(part, "vocab_size", None)) is not None:
+            return int(size)
+    return None
 
 
 def architecture(model: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
 from hf_robust.adversary import evaluating, preserved_random_state
+from hf_robust.models.architecture import REVERSIBLE, vocabulary_size
 from hf_robust.models.weights import is_new, new_weights
 
 LINEAR = (nn.Linear, Conv1D)
@@ -131,7 +132,7 @@ def input_shapes(model: Any, layers: Mapping[str, nn.Module]) -> dict[str, torch
 
     handles = [layer.register_forward_hook(add_zero(name)) for name, layer in layers.items()]
     try:
-        gradients = model.config.model_type != "reformer"  # whose reversible layers give none in eval mode
+        gradients = model.config.model_type not in REVERSIBLE  # which give none in eval mode
         with evaluating(model), preserved_random_state(), torch.set_grad_enabled(gradients):
             logits = model(**_some_texts(model))["logits"]
     finally:
@@ -147,7 +148,8 @@ def _some_texts(model: Any) -> dict[str, Tensor]:
     """Token ids (ROWS, LENGTH) that end with the end-of-text token, without padding."""
     config = model.config.get_text_config()
     pad, end = (getattr(config, name, None) for name in ("pad_token_id", "eos_token_id"))
-    usual = [index for index in range(min(int(config.vocab_size), 2 * LENGTH)) if index not in (pad, end)]
+    size = min(vocabulary_size(config) or 2 * LENGTH, 2 * LENGTH)
+    usual = [index for index in range(size) if index not in (pad, end)]
     ids = torch.tensor([usual[place % len(usual)] for place in range(ROWS * LENGTH)]).view(ROWS, LENGTH)
     if isinstance(end, int):
         ids[:, -1] = end

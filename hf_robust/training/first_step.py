@@ -86,18 +86,33 @@ def _first_batch(trainer: RobustTrainer) -> dict[str, Any]:
 
 
 def _check_reads_text(model: nn.Module, batch: dict[str, Tensor]) -> None:
-    """Refuse a model whose logits do not depend on the text, unless its head is zero; one text says nothing."""
+    """Refuse a model that does not read the text: for two texts its logits are equal, and so are their gradients.
+
+    Weights of zero in the head make equal logits too, but their gradients differ.
+    """
     ids = batch.get("input_ids")
     if ids is None or len(ids) < ROWS or torch.equal(ids[0], ids[1]):
         return
-    with torch.no_grad(), evaluating(model):
+    with evaluating(model), torch.no_grad():
         first, second = model(**batch)["logits"]
-    if torch.equal(first, second) and first.any():
+    if torch.equal(first, second) and _same_gradients(model, batch):
         raise ValueError(
             f"{type(model).__name__} predicts the same for two different texts, so that training and attacks mean "
             f"nothing: on a {ids.device.type} it does not read the text (some architectures need the kernel of a "
             "GPU); use another model or device."
         )
+
+
+def _same_gradients(model: nn.Module, batch: dict[str, Tensor]) -> bool:
+    """Whether the gradients of both rows' logits by the weights are equal."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    with torch.enable_grad():
+        sums = [
+            model(**{name: rows[row : row + 1] for name, rows in batch.items()})["logits"].float().cumsum(-1).sum()
+            for row in range(ROWS)
+        ]
+    by_row = [torch.autograd.grad(total, trained, materialize_grads=True) for total in sums]
+    return all(torch.equal(first, second) for first, second in zip(*by_row, strict=True))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from torch import nn
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from hf_robust.data import TextDataset
+from hf_robust.models.architecture import vocabulary_size
 from hf_robust.models.padding import write_padding
 from hf_robust.models.trained import load_trained
 from hf_robust.modules import auxiliary
@@ -103,9 +104,10 @@ def load_plain_victim(trainer: RobustTrainer, name: str) -> nn.Module:
             f"--view_victim {name} calls its classes {', '.join(other_names)} and this run {', '.join(names)}: the "
             "classes are matched in this order. If that is wrong, give a model with this run's names."
         )
-    if other.vocab_size != config.vocab_size:
+    theirs, ours = vocabulary_size(other), vocabulary_size(config)
+    if theirs != ours:
         raise ValueError(
-            f"--view_victim {name} has a vocabulary of {other.vocab_size} and this model one of {config.vocab_size}; "
+            f"--view_victim {name} has a vocabulary of {theirs} and this model one of {ours}; "
             "give a model with the same tokenizer, or its views by --view_file."
         )
     write_padding(model, trainer.processing_class)

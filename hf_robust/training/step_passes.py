@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hf_robust.models.architecture import REVERSIBLE
+
 if TYPE_CHECKING:
     from hf_robust.training.base import RobustTrainer
-
-REVERSIBLE = ("reformer",)
-"""Architectures whose backward pass runs the layers again, with what they stored in the latest forward pass."""
 
 
 class Passes(NamedTuple):

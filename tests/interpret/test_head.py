@@ -100,5 +100,5 @@ def test_heads_that_read_otherwise_are_refused() -> None:
 
 
 def test_poolings_of_states_by_token_are_refused_where_states_are_fewer() -> None:
-    with pytest.raises(ValueError, match="mean_pool pools one last hidden state.*9 of 17 tokens; take cls."):
+    with pytest.raises(ValueError, match="mean_pool pools one last hidden state.*8 of 16 tokens; take cls."):
         chosen_pooling(build_architecture("funnel"), build_tokenizer(), "mean_pool", "take cls")

@@ -10,7 +10,7 @@ import torch
 from datasets import IterableDataset
 from tiny import build_model, build_tokenizer, build_trainer, review_data, review_rows, weights
 from torch import nn
-from transformers import ReformerForSequenceClassification
+from transformers import MraForSequenceClassification, ReformerForSequenceClassification
 
 from benchmarks.architectures.configs import tiny_config
 from hf_robust.data import TextDataset
@@ -114,26 +114,26 @@ def test_a_stream_gives_its_first_rows(tmp_path: Path) -> None:
 class TestModelsThatIgnoreTheText:
     def test_are_refused(self, tmp_path: Path) -> None:
         """MRA's attention is zero without its GPU kernel, so that its first token sees no other."""
-        model = build_model()
+        model = MraForSequenceClassification(tiny_config("mra", vocab_size=128, num_labels=2))
         trainer = build_trainer("normal", tmp_path, model=model)
-        with torch.no_grad():
-            model.classifier.weight.zero_()
-            model.classifier.bias.fill_(0.5)
-        with pytest.raises(ValueError, match="^BertFor.* predicts the same for two different texts"):
+        with pytest.raises(ValueError, match="^MraFor.* predicts the same for two different texts"):
             trainer.train()
 
-    def test_a_new_head_of_zeros_is_trained(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("bias", [0.0, 0.5])
+    def test_a_new_head_of_zeros_is_trained(self, bias: float, tmp_path: Path) -> None:
         trainer = build_trainer("normal", tmp_path)
         with torch.no_grad():
             trainer.model.classifier.weight.zero_()
-            trainer.model.classifier.bias.zero_()
+            trainer.model.classifier.bias.fill_(bias)
         check_first_step(trainer)
 
 
 class TestReversibleLayers:
     @pytest.fixture
     def model(self) -> Any:
-        return ReformerForSequenceClassification(tiny_config("reformer", vocab_size=128, num_labels=2, axial_pos_shape=[2, 2]))
+        return ReformerForSequenceClassification(
+            tiny_config("reformer", vocab_size=128, num_labels=2, axial_pos_shape=[2, 2])
+        )
 
     @pytest.mark.parametrize("name", ["fgm", "freelb", "flat", "bat_pairwise"])
     def test_refuse_several_passes(self, name: str, model: Any, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from tiny import build_model, build_trainer, dense_synonyms, review_data, review_rows, table
 
 from hf_robust.trainers import METHODS, RobustTrainer
+from hf_robust.training.first_step import TryFirstStep
 from hf_robust.training.loss_increase import EVERY
 from hf_robust.training.task_loss import StepMeans
 
@@ -206,6 +207,7 @@ def test_measured_in_every_tenth_step_and_in_every_window_of_the_log(
     calls: list[int] = []
     # In training mode, because the comparison with chance runs in eval mode.
     trainer.model.register_forward_pre_hook(lambda module, *_: calls.extend([1] * module.training))
+    trainer.remove_callback(TryFirstStep)  # its passes are no step of the training
     trainer.train()
     assert EVERY == 10 and len(calls) == 12 * 2 + measured_steps
     windows = [entry for entry in trainer.state.log_history if "loss" in entry]
