@@ -91,14 +91,15 @@ def tiny_config(kind: str, **changes: Any) -> Any:
     """
     sizes = _sizes(AutoConfig.for_model(kind), {name: changes.get(name, value) for name, value in _TOKENS.items()})
     config = AutoConfig.for_model(kind, **sizes | changes)
-    for part in (config, *_parts(config).values()):
+    for part in (config, *parts_of(config).values()):
         for name, value in vars(part).items():
             if isinstance(value, float) and any(noise in name for noise in ("dropout", "pdrop", "jitter")):
                 setattr(part, name, 0.0)
     return config
 
 
-def _parts(config: Any) -> dict[str, Any]:
+def parts_of(config: Any) -> dict[str, Any]:
+    """The configurations of a model's parts, such as its text model, by name."""
     named = {name: getattr(config, name, None) for name in type(config).sub_configs}
     return {name: part for name, part in named.items() if part is not None}
 
@@ -106,7 +107,7 @@ def _parts(config: Any) -> dict[str, Any]:
 def _sizes(config: Any, tokens: dict[str, Any]) -> dict[str, Any]:
     sizes = {name: size for size, names in _SIZES.items() for name in names.split()} | tokens
     others = _OTHERS.get(config.model_type, {})
-    parts = _parts(config)
+    parts = parts_of(config)
     known = config.to_dict() if parts else dir(config)  # what has parts hands sizes on that it does not have
     found = {name: size for name, size in sizes.items() if name in known and name not in others}
     found |= {name: value for name, value in others.items() if value is not None}

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification, set_seed
+from transformers.pytorch_utils import Conv1D
 
-from benchmarks.architectures.configs import CLS, EOS, tiny_config
+from benchmarks.architectures.configs import CLS, EOS, parts_of, tiny_config
 from benchmarks.architectures.vocabularies import train_tokenizer
 from hf_robust.attacks import ATTACKS, Attack, Resources, choose_examples
 from hf_robust.attacks.parts.goals import Misclassify
@@ -25,6 +26,8 @@ from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.words import NLTK_STOP_WORDS
 
 LENGTH, VOCABULARY, TRAIN_ROWS, ATTACKED_ROWS, STEPS = 16, 480, 12, 4, 3
+SCALE = 0.3
+"""Standard deviation of the random weights."""
 ATTACKED_AS = {"fickle": "synonym", "obstinate": "antonym", "gradient": "hotflip", "population": "genetic"}
 """The attack of each kind that is run."""
 
@@ -130,11 +133,17 @@ class Setting:
         if self.kind in DECODERS:
             changes["pad_token_id"] = None
         config = tiny_config(self.kind, **changes)
-        for name in ("initializer_range", "init_std"):
-            if hasattr(config, name):
-                setattr(config, name, 0.3)
+        for part in (config, *parts_of(config).values()):
+            for name in ("initializer_range", "init_std"):
+                if hasattr(part, name):
+                    setattr(part, name, SCALE)
         set_seed(0)
-        return AutoModelForSequenceClassification.from_config(config)
+        model = AutoModelForSequenceClassification.from_config(config)
+        if self.kind == "openai-gpt":  # transformers leaves its matrices at the default
+            for module in model.modules():
+                if isinstance(module, Conv1D):
+                    torch.nn.init.normal_(module.weight, std=SCALE)
+        return model
 
     def dataset(self, start: int, stop: int | None = None) -> TextDataset:
         """Some of the rows."""

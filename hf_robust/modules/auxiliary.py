@@ -200,7 +200,8 @@ def take_plain_step(auxiliary: Auxiliary, optimizer: Any, needs_state: bool = Fa
 
     With ``needs_state`` the gradient becomes 0, so that the optimizer has a state for it and does not move it.
     """
-    rate = next(group["lr"] for group in optimizer.param_groups if group["params"][0] is auxiliary.parameters[0])
+    first = auxiliary.parameters[0]
+    rate = next(group["lr"] for group in optimizer.param_groups if any(one is first for one in group["params"]))
     scale = getattr(optimizer, "grad_scale", None)  # a fused optimizer gets scaled fp16 gradients
     for parameter in auxiliary.parameters:
         if parameter.grad is None:

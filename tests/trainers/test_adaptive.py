@@ -28,7 +28,9 @@ from ascent_parts import (
 )
 from tiny import build_model, build_trainer
 from torch import Tensor
+from transformers import AutoModelForSequenceClassification
 
+from benchmarks.architectures.configs import tiny_config
 from hf_robust.adversary import project_simplex
 from hf_robust.modules.increment_weights import IncrementWeights
 
@@ -549,3 +551,12 @@ def test_how_far_the_weights_moved_the_point_is_logged(tmp_path: Path) -> None:
     gradients_of(trainer, batch)
     expected = (norm(learnt - first) / norm(first)).mean()
     assert trainer.means.take()["point_moved"] == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_weights_step_beside_a_model_whose_parameters_all_decay(tmp_path: Path) -> None:
+    """OLMo has neither biases nor weights in its norms: the optimizer's group without decay is empty."""
+    model = AutoModelForSequenceClassification.from_config(tiny_config("olmo", vocab_size=128, num_labels=2))
+    trainer = build_trainer("adaptive_pgd", tmp_path, model=model)
+    before = trainer.increment_weights.values.detach().clone()
+    trainer.train()
+    assert not torch.equal(trainer.increment_weights.values, before)
