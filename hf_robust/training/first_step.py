@@ -86,16 +86,18 @@ def _first_batch(trainer: RobustTrainer) -> dict[str, Any]:
 
 
 def _check_reads_text(model: nn.Module, batch: dict[str, Tensor]) -> None:
-    """Refuse a model that does not read the text: for two texts its logits are equal, and so are their gradients.
+    """Refuse a model that does not read the text: for two texts its logits are equal, and their gradients too.
 
     Weights of zero in the head make equal logits too, but their gradients differ.
     """
     ids = batch.get("input_ids")
     if ids is None or len(ids) < ROWS or torch.equal(ids[0], ids[1]):
         return
-    with evaluating(model), torch.no_grad():
-        first, second = model(**batch)["logits"]
-    if torch.equal(first, second) and _same_gradients(model, batch):
+    with evaluating(model):
+        with torch.no_grad():
+            first, second = model(**batch)["logits"]
+        blind = _same(first, second) and _same_gradients(model, batch)
+    if blind:
         raise ValueError(
             f"{type(model).__name__} predicts the same for two different texts, so that training and attacks mean "
             f"nothing: on a {ids.device.type} it does not read the text (some architectures need the kernel of a "
@@ -112,7 +114,12 @@ def _same_gradients(model: nn.Module, batch: dict[str, Tensor]) -> bool:
             for row in range(ROWS)
         ]
     by_row = [torch.autograd.grad(total, trained, materialize_grads=True) for total in sums]
-    return all(torch.equal(first, second) for first, second in zip(*by_row, strict=True))
+    return all(_same(first, second) for first, second in zip(*by_row, strict=True))
+
+
+def _same(first: Tensor, second: Tensor) -> bool:
+    """Whether two tensors are equal but for the rounding of sums in another order."""
+    return not first.numel() or bool((first - second).abs().max() <= 1e-5 * first.abs().max())
 
 
 @contextmanager
