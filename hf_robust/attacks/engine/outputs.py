@@ -54,7 +54,7 @@ def read_answer(answer: Any, count: int, name: str) -> NDArray[Any]:
     return rows
 
 
-def rows_of_labels(labels: Sequence[Any], class_names: Sequence[str], count: int | None, name: str) -> Floats:
+def rows_of_labels(labels: NDArray[Any], class_names: Sequence[str], count: int | None, name: str) -> Floats:
     """Return 1 for each text's label and 0 for the other classes, [n, K] in float64.
 
     A label that is a class's name is this class, else a whole number is the number of a class. If the classes are
