@@ -21,6 +21,7 @@ from tiny import SYNONYMS, build_model, build_tokenizer, pair_rows, review_rows,
 from transformers import TextClassificationPipeline
 
 from hf_robust import attack
+from hf_robust.attacks.recipes import BY_LABEL
 from hf_robust.cli.main import main
 from hf_robust.runs import load_run, read_records
 
@@ -134,12 +135,60 @@ def test_onnx_runtime(tmp_path: Path) -> None:
 
 def test_an_estimator_without_probabilities_is_one_sentence() -> None:
     estimator = make_pipeline(CountVectorizer(), LinearSVC()).fit(*zip(*[row.values() for row in ROWS], strict=True))
-    with pytest.raises(ValueError, match="a victim is a folder, .* got a Pipeline"):
-        attack(estimator, ROWS, ONE_ATTACK, **FLAGS)
-    with pytest.raises(ValueError, match="returned labels without scores, such as [01]; .*predict_proba"):
-        attack(estimator.predict, ROWS, ONE_ATTACK, **FLAGS)
+    for given in (estimator, estimator.predict):
+        with pytest.raises(ValueError, match="predict returns labels alone, and synonym and .*predict_proba") as error:
+            attack(given, ROWS, ["synonym", "input_reduction"], **FLAGS)
+        assert "synonym and input_reduction need scores: use the attacks that need labels alone" in str(error.value)
+        assert f"({', '.join(BY_LABEL)}, file:PATH, --replay)" in str(error.value)
     with pytest.raises(ValueError, match=r"one number for each text; .* return \[1 - p, p\]"):
         attack(estimator.decision_function, ROWS, ONE_ATTACK, **FLAGS)
+
+
+@pytest.fixture
+def encoder_folder(tmp_path: Path) -> str:
+    folder = tmp_path / "encoder"
+    build_tokenizer().save_pretrained(folder)
+    build_model().base_model.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["numbers", "names"])
+def test_labels_alone_are_attacked(named: bool, encoder_folder: str, tmp_path: Path) -> None:
+    """Budget, journal and card are as for scores; the classes are the function's, or else those of the data."""
+    names = ("bad", "good")
+    texts, labels = [row["sentence"] for row in ROWS], [names[row["label"]] for row in ROWS]
+    rows = list(zip(texts, labels if named else [row["label"] for row in ROWS], strict=True))
+    estimator = make_pipeline(CountVectorizer(), LinearSVC()).fit(texts, [label for _, label in rows])
+    asked: list[str] = []
+
+    def predict(texts: list[str]) -> list[Any]:
+        asked.extend(texts)
+        return list(estimator.predict(texts))
+
+    flags = {**FLAGS, "sentence_encoder": encoder_folder, "attack_query_budget": 60, "output_dir": tmp_path / "out"}
+    results = attack(predict, rows, ["hlbb"], **flags)
+    assert results.card["victim"]["outputs"] == "labels" and results.card["label_names"] == list(
+        names if named else ("0", "1")
+    )
+    found = results.records["hlbb"]
+    assert any(record.status == "succeeded" for record in found) and all(record.queries <= 60 for record in found)
+    for record in found:
+        before, after = estimator.predict([record.original[0], record.perturbed[0]])
+        assert (record.status == "succeeded") == (before != after)
+    asked.clear()
+    again = attack(predict, rows, ["hlbb"], **flags)
+    assert outcomes(again, "hlbb") == outcomes(results, "hlbb")
+    # Two questions for the first texts, the trial of the attack on one text, and the first texts of the journal.
+    assert len(asked) <= 16 + 51 + 8 + 8
+    assert outcomes(attack(estimator, rows, ["hlbb"], **(flags | {"output_dir": None})), "hlbb") == outcomes(
+        results, "hlbb"
+    )
+
+
+def test_labels_that_change_are_refused() -> None:
+    answers = iter(range(1000))
+    with pytest.raises(ValueError, match="gives other labels when it is asked for the same texts again, so no search"):
+        attack(lambda texts: [next(answers) // 8 % 2 for _ in texts], ROWS, ["input_reduction"])
 
 
 def test_every_kind_of_rows_and_lexicon_gives_the_same(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ _NATIVE_ONLY = (
     "min_similarity",
     "masked_lm",
     "language_model",
+    "paraphraser",
     "sememes",
     "name_lists",
     "antonym_success",
@@ -88,7 +89,7 @@ class AttackArguments:
         metadata={
             "help": "Score that searches climb. probability: as in TextAttack, flat in float32 where the model is "
             "certain; margin: the margin of the logits, never flat. Default: margin for synonym, antonym, negation, "
-            "gradient_mask, --view_attacks and with --attack_fixed, else probability."
+            "gradient_mask, paraphrase, --view_attacks and with --attack_fixed, else probability. hlbb has none."
         },
     )
     attack_votes: int = field(
@@ -159,12 +160,16 @@ class AttackArguments:
     sentence_encoder: str | None = field(
         default=None,
         metadata={
-            "help": "Folder or Hub id of the encoder of the similarity constraint. Default: no such constraint."
+            "help": "Folder or Hub id of the encoder of the similarity constraint, and of hlbb and paraphrase. "
+            "Default: no such constraint."
         },
     )
     min_similarity: float = field(
         default=0.840845057,
-        metadata={"help": "Minimum angular similarity to the text before a swap, with --sentence_encoder."},
+        metadata={
+            "help": "Minimum angular similarity, with --sentence_encoder: to the text before a swap (synonym), or to "
+            "the original (paraphrase)."
+        },
     )
     masked_lm: str | None = field(
         default=None, metadata={"help": "Folder or Hub id of the masked language model of bae and clare."}
@@ -172,6 +177,13 @@ class AttackArguments:
     language_model: str | None = field(
         default=None,
         metadata={"help": "Folder or Hub id of the causal language model of the genetic attacks. Default: none."},
+    )
+    paraphraser: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Folder or Hub id of the sequence-to-sequence or causal language model of paraphrase and, if it "
+            "needs another than the default, its prompt with {text} in the text's place."
+        },
     )
     word_vectors: str | None = field(
         default=None,
@@ -237,6 +249,11 @@ class AttackArguments:
             )
         if len(self.name_lists) > 2:
             raise ValueError(f"--name_lists takes a file of people and a file of places, got {len(self.name_lists)}.")
+        if len(self.paraphraser) > 2 or any("{text}" not in prompt for prompt in self.paraphraser[1:]):
+            raise ValueError(
+                "--paraphraser takes a model and, if needed, its prompt with {text} in the text's place, got "
+                f"{' '.join(self.paraphraser)}."
+            )
         self.protection()
         check_language(self.language)
         if self.pos_tagger == "nltk" and self.language != ENGLISH:

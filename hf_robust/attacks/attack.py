@@ -17,6 +17,7 @@ from hf_robust.attacks.parts.constraints import Constraint, OpenColumns
 from hf_robust.attacks.parts.goals import Goal
 from hf_robust.attacks.parts.ranking import BY_GRADIENT, Ranking
 from hf_robust.attacks.parts.similarity import SentenceSimilarity
+from hf_robust.attacks.parts.text_similarity import TextSimilarity
 from hf_robust.words import TEXTATTACK_WORDS, UNICODE_WORDS, WordRule
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ class Attack:
         own_examples: examples that the attack brings and that replace the examples of the data.
         word_rule: the definition of a word. The recipes that are identical with TextAttack's use TextAttack's rule.
         scores: how searches and gradients read the model's outputs: by ``probability`` or by ``margin``
-            (``ByProbability``, ``ByMargin``); None for an attack without a search.
+            (``ByProbability``, ``ByMargin``); None for an attack that climbs no score.
+        needs_scores: whether the attack needs scores of the victim. False if its success depends on labels alone, so
+            that it runs on victims that give nothing else.
     """
 
     name: str
@@ -76,6 +79,7 @@ class Attack:
     own_examples: tuple[Example, ...] | None = None
     word_rule: WordRule = UNICODE_WORDS
     scores: str | None = "probability"
+    needs_scores: bool = True
 
     def __post_init__(self) -> None:
         if self.scores is not None and self.scores not in READINGS:
@@ -94,9 +98,11 @@ class Attack:
         return frozenset().union(*column_sets)
 
     @property
-    def similarity(self) -> SentenceSimilarity | None:
-        """The constraint on sentence similarity; None for an attack without one."""
-        return next((rule for rule in self.constraints if isinstance(rule, SentenceSimilarity)), None)
+    def similarity(self) -> SentenceSimilarity | TextSimilarity | None:
+        """The constraint on similarity; None for an attack without one."""
+        return next(
+            (rule for rule in self.constraints if isinstance(rule, (SentenceSimilarity, TextSimilarity))), None
+        )
 
     def reading(self, multi_label: bool = False) -> Reading:
         """The ``Reading`` of the model's outputs: of one class for each text, or of a set of labels."""

@@ -140,7 +140,7 @@ def _with_flags(attack: Attack, args: AttackArguments) -> Attack:
     if args.attack_fixed:
         attack = with_bug_fixes(attack)
     attack = in_language(attack, args.language)
-    if args.attack_scores is not None:
+    if args.attack_scores is not None and attack.scores is not None:
         attack = replace(attack, scores=args.attack_scores)
     if args.attack_ranking != "recipe":
         attack = with_ranking(attack, args.attack_ranking)

@@ -11,7 +11,7 @@ from hf_robust.words import ENGLISH
 if TYPE_CHECKING:
     from hf_robust.attacks.arguments import AttackArguments
 
-READ_SYNONYMS = ("synonym", "textfooler", "textbugger", "a2t", "genetic", "faster_genetic", "iga")
+READ_SYNONYMS = ("synonym", "textfooler", "textbugger", "a2t", "genetic", "faster_genetic", "iga", "hlbb")
 """Attacks that take their substitutes from --lexicon or --attack_lexicon."""
 READ_WORD_VECTORS = ("genetic", "faster_genetic", "iga", "hotflip")
 """Attacks that read --word_vectors."""
@@ -23,10 +23,11 @@ READERS: Mapping[str, Collection[str]] = {
     "attack_fixed": (*_GREEDY, *_POPULATIONS, "negation", "checklist", "clare", "hotflip"),
     "attack_ranking": (*_GREEDY, "gradient_mask"),
     "attack_early_exit": _GREEDY,
-    "sentence_encoder": ("synonym", "textfooler", "textbugger", "a2t", "bae", "clare"),
-    "min_similarity": ("synonym",),
+    "sentence_encoder": ("synonym", "textfooler", "textbugger", "a2t", "bae", "clare", "hlbb", "paraphrase"),
+    "min_similarity": ("synonym", "paraphrase"),
     "masked_lm": ("bae", "clare"),
     "language_model": ("genetic", "faster_genetic"),
+    "paraphraser": ("paraphrase",),
     "sememes": ("pso",),
     "name_lists": ("checklist",),
     "antonym_success": ("antonym",),
@@ -34,12 +35,16 @@ READERS: Mapping[str, Collection[str]] = {
 }
 """Flag -> attacks that read it. Flags of every attack are left out, and `--pos_tagger none`, which adds nothing."""
 _OF_EVERY_ATTACK = ("attack_scores", "attack_time_limit", "attack_max_changed")
+_CLIMB_NO_SCORE = ("hlbb",)
+"""Attacks that do not read `--attack_scores`."""
 _OF_MEASURING = ("attack_query_budget", "attack_warm_start", "attack_lexicon")
 """Flags of attacks that measure. Attacks that generate training texts have their own budget and use --lexicon."""
 
 
 def is_flag_read(flag: str, attacks: Collection[str]) -> bool:
     """Whether at least one of these attacks reads the flag."""
+    if flag == "attack_scores":
+        attacks = [name for name in attacks if name not in _CLIMB_NO_SCORE]
     return bool(attacks) if flag not in READERS else any(name in READERS[flag] for name in attacks)
 
 
@@ -69,6 +74,7 @@ def check_flags_are_read(
     if unread:
         flag = unread[0]
         readers = ", ".join(READERS.get(flag, ())) or "attacks that search for texts"
+        readers += f" by scores, not {', '.join(_CLIMB_NO_SCORE)}" * (flag == "attack_scores" and bool(attacks))
         value = getattr(args, flag)
         shown = "" if value is True else f" {' '.join(value) if isinstance(value, list) else value}"
         condition = " with --sentence_encoder" if flag == "min_similarity" else ""

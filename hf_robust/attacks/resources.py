@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hf_robust.attacks.arguments import AttackArguments
     from hf_robust.attacks.models.masked_lm import MaskedLM
     from hf_robust.attacks.parts.fluency import LanguageModel
+    from hf_robust.attacks.parts.paraphrases import Paraphraser
     from hf_robust.attacks.parts.word_distance import WordVectors
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class Resources:
         stop_words: NLTK's stop words, for the recipes that use them.
         lemmatizer: None loads WordNet's when the negation attack first needs one.
         word_vectors, language_model: None leaves out these constraints of the genetic attacks.
+        paraphraser: the language model of the paraphrase attack.
         names, locations: None leaves out these parts of the checklist attack.
     """
 
@@ -55,6 +57,7 @@ class Resources:
     stop_words: frozenset[str] | None = None
     lemmatizer: Lemmatizer | None = None
     masked_lm: MaskedLM | None = None
+    paraphraser: Paraphraser | None = None
     word_vectors: WordVectors | None = None
     language_model: LanguageModel | None = None
     sememes: SememeTable | None = None
@@ -155,6 +158,14 @@ def _masked_lm(flags: AttackArguments) -> MaskedLM | None:
     return load_masked_lm(flags.masked_lm, rule=rule)
 
 
+def _paraphraser(flags: AttackArguments) -> Paraphraser | None:
+    if not flags.paraphraser:
+        return None
+    from hf_robust.attacks.models.paraphraser import load_paraphraser
+
+    return load_paraphraser(*flags.paraphraser)
+
+
 def _language_model(flags: AttackArguments) -> LanguageModel | None:
     if flags.language_model is None:
         return None
@@ -192,6 +203,7 @@ class FlaggedResources(Resources):
     thesaurus: Any = _Loaded(_thesaurus)
     stop_words: Any = _Loaded(_stop_words)
     masked_lm: Any = _Loaded(_masked_lm)
+    paraphraser: Any = _Loaded(_paraphraser)
     language_model: Any = _Loaded(_language_model)
     word_vectors: Any = _Loaded(_word_vectors)
     sememes: Any = _Loaded(lambda flags: flags.sememes and load_sememes(flags.sememes))

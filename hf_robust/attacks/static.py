@@ -46,6 +46,7 @@ def labelled_file(name: str, source: str, examples: Sequence[Example]) -> Attack
         candidates=StaticTexts("file", source, len(rows), digest(rows)),
         search=as_it_is,
         scores=None,
+        needs_scores=False,
         own_examples=tuple(examples),
         skip_misclassified=False,
     )
@@ -71,6 +72,7 @@ def transferred(name: str, source: str, records: Sequence[AttackRecord]) -> Atta
         candidates=StaticTexts("replay", source, len(rows), digest(rows)),
         search=replay(texts),
         scores=None,
+        needs_scores=False,
         own_examples=tuple(Example(record.idx, tuple(record.original), record.label) for record in records),
     )
 

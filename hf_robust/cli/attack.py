@@ -32,7 +32,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--victim",
         metavar="MODULE:NAME",
         help="What to attack in place of MODEL: a function from a list of texts to probabilities or logits [texts, "
-        "classes], an estimator with predict_proba, a pipeline, or a (model, tokenizer) pair, in a Python module.",
+        "classes] or to labels, an estimator with predict_proba or predict, a pipeline, or a (model, tokenizer) pair, "
+        "in a Python module.",
     )
     group.add_argument(
         "--victim_batch_size", type=int, metavar="TEXTS", help="Maximum number of texts in one call. Default: 64."
@@ -48,7 +49,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--victim_outputs",
-        choices=["probabilities", "logits"],
+        choices=["probabilities", "logits", "labels"],
         help="What the function returns. Default: told from its first answer.",
     )
 

@@ -49,8 +49,9 @@ def attack(
 
     Args:
         victim: a folder, a Hub id, a (model, tokenizer) pair, a ``pipeline("text-classification")``, an estimator with
-            ``predict_proba``, or a function that takes a list of texts (of tuples, for two text columns) and returns
-            probabilities or logits [texts, classes]. A function may have ``class_names``, the names of its classes.
+            ``predict_proba`` or ``predict``, or a function that takes a list of texts (of tuples, for two text
+            columns) and returns probabilities or logits [texts, classes], or labels alone (for `hlbb` and
+            `paraphrase`). A function may have ``class_names``, the names of its classes.
         rows: a ``datasets.Dataset``, a pandas table, a list of mappings, of (text, label) or of (text, second text,
             label); all of them are attacked unless ``attack_num_examples`` is given. Or a string as for ``--data``.
         attacks: one name of ``ATTACKS``, or several.
@@ -60,12 +61,12 @@ def attack(
         batch_size: maximum number of texts in one call of a function. Default: 64.
         retries: how often a call that raised an exception is tried again, after 0.5, 1, 2, ... seconds. Default: 0.
         rate: maximum number of texts per second. Default: no limit.
-        outputs: "probabilities" or "logits". Default: told from the first answer.
+        outputs: "probabilities", "logits" or "labels". Default: told from the first answer.
         flags: further flags of `hf-robust attack` by name, such as ``attack_query_budget=500``, ``class_names``,
             ``text_column_names`` or ``max_seq_length``.
 
     Raises:
-        ValueError: the victim, the rows or a flag do not fit, or the victim did not return scores.
+        ValueError: the victim, the rows or a flag do not fit, or the victim returned neither scores nor labels.
     """
     corpus = None if isinstance(rows, (str, os.PathLike)) else corpus_of(rows, flags.get("label_column_name"))
     if corpus is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from hf_robust.data.arguments import DataTrainingArguments
 from hf_robust.data.columns import choose_text_columns
 from hf_robust.data.files import EXTENSIONS
 from hf_robust.data.label_order import find_labels, model_labels, permuted_labels
-from hf_robust.data.labels import MULTI, Labels
+from hf_robust.data.labels import MULTI, Labels, observed_labels
 from hf_robust.data.load import Corpus, load_corpus
 from hf_robust.data.splits import Splits, describe_data
 from hf_robust.lexicons import Lexicon, cache_folder
@@ -54,6 +54,7 @@ from hf_robust.wiring.opened_victim import (
     identity_of,
     require_repeatable,
     require_same_answers,
+    require_scores,
 )
 from hf_robust.wiring.restored import text_length
 from hf_robust.wiring.run_lexicons import Lexicons, load_lexicons
@@ -120,6 +121,7 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments, given: Given
     victim = _victim(task, flags, opened)
     if isinstance(victim, BlackBox):
         require_repeatable(victim, task.examples)
+        require_scores(task.attacks, victim)
     plans = Plans(cache_folder() / "plans")
     coverage = {name: _coverage(attack, plans, victim, task.examples) for name, attack in task.attacks.items()}
     records, summaries, queries = _run(task, victim, plans, options)
@@ -262,7 +264,9 @@ def splits_of(options: AttackOptions, data: str, model: Any, tokenizer: Any) -> 
 def _splits(options: AttackOptions, data: str, opened: OpenedVictim, corpus: Corpus | None = None) -> Splits:
     arguments = data_arguments(options, data, opened.max_length or SCRIPT_LENGTH)
     corpus = load_corpus(arguments) if corpus is None else corpus
-    config = opened.config_for(options.class_names, lambda: _first_texts(corpus, arguments))
+    config = opened.config_for(
+        options.class_names, lambda: _first_texts(corpus, arguments), lambda: _label_names(corpus)
+    )
     labels = find_labels(corpus, arguments, config, training=False, classes=True)
     several = getattr(config, "problem_type", None) == MULTI
     if labels.is_regression or labels.is_multi != several or labels.num_labels != config.num_labels:
@@ -278,6 +282,12 @@ def _first_texts(corpus: Corpus, arguments: DataTrainingArguments) -> list[tuple
     rows = corpus.rows("validation")
     columns = choose_text_columns(rows, arguments, corpus.label_column)
     return [tuple(str(row.get(column)) for column in columns) for row in rows[:COMPARED]]
+
+
+def _label_names(corpus: Corpus) -> Sequence[str]:
+    """Names of the labels that the data declare or have."""
+    where = corpus.describe_split("validation")
+    return corpus.label_names or observed_labels(corpus.label_values("validation"), where, False, True).names
 
 
 def load_classifier(name: str, device: str | None = None, *, merged: bool = False) -> tuple[Any, Any]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.attacks import Example, Victim, Vote, VotingVictim
+from hf_robust.attacks.attack import Attack, AttackOrForeign
 from hf_robust.attacks.engine.black_box import BlackBox
 from hf_robust.attacks.engine.journal import Journal, prediction_of
 from hf_robust.attacks.engine.requests import Columns
+from hf_robust.attacks.recipes import BY_LABEL
 from hf_robust.models.architecture import precision
 from hf_robust.models.weights import weights_hash
 from hf_robust.runs import Ranks, RunCard
@@ -58,14 +60,21 @@ class OpenedVictim:
     black_box: BlackBox | None = None
     class_names: tuple[str, ...] = ()
 
-    def config_for(self, class_names: Sequence[str] | None, first: Callable[[], list[Columns]] | None) -> Any:
+    def config_for(
+        self,
+        class_names: Sequence[str] | None,
+        first: Callable[[], list[Columns]] | None,
+        data_names: Callable[[], Sequence[str]] | None = None,
+    ) -> Any:
         """Return the configuration that has the classes of the victim.
 
-        Without names a function of texts is asked for some texts, whose scores tell the number of classes.
+        Without names a function of texts is asked for some texts, whose scores tell the number of classes. If it
+        returns labels alone, its classes are those of the data.
 
         Args:
             class_names: ``--class_names``.
             first: returns texts of the data; None if there is no data.
+            data_names: returns the names of the data's labels.
 
         Raises:
             ValueError: the number of classes is unknown, or the function does not return scores.
@@ -74,11 +83,13 @@ class OpenedVictim:
             return self.config
         from transformers import PretrainedConfig
 
-        names = list(self.class_names)
+        names, box = list(self.class_names), self.black_box
+        box.class_names, box.find_classes = tuple(names or class_names or ()), data_names
         if not names and not class_names:
             if first is None:
                 raise ValueError(f"without --data the classes of {self.name} are unknown: give --class_names.")
-            self.black_box.score(first()[:COMPARED])
+            box.score(first()[:COMPARED])
+            names = list(box.class_names)
         if not names:
             count = self.black_box.num_classes or len(class_names or ())
             names = [f"LABEL_{index}" for index in range(count)]
@@ -126,6 +137,21 @@ def identity_of(victim: Victim | BlackBox) -> tuple[str, str]:
     return weights_hash(victim.model), prediction_of(victim)
 
 
+def require_scores(attacks: Mapping[str, AttackOrForeign], victim: BlackBox) -> None:
+    """Raise if an attack needs scores and the function returns labels alone.
+
+    Raises:
+        ValueError: names the attacks that do not run, and those that do.
+    """
+    refused = [name for name, attack in attacks.items() if isinstance(attack, Attack) and attack.needs_scores]
+    if victim.labels_only and refused:
+        raise ValueError(
+            f"{victim.name} returns labels alone, and {' and '.join(refused)} need{'s' * (len(refused) == 1)} scores: "
+            f"use the attacks that need labels alone ({', '.join(BY_LABEL)}, file:PATH, --replay), or return "
+            "probabilities or logits (predict_proba or decision_function instead of predict)."
+        )
+
+
 def require_repeatable(victim: BlackBox, examples: Sequence[Example]) -> None:
     """Raise if a function scores a text differently when it is asked twice, as a model with dropout does.
 
@@ -135,9 +161,10 @@ def require_repeatable(victim: BlackBox, examples: Sequence[Example]) -> None:
     texts = [example.texts for example in examples[:COMPARED]]
     first, second = (victim.score(texts).probabilities for _ in range(2))
     if len(texts) and abs(first - second).max() > SAME_SCORE:
+        moved = "" if victim.labels_only else f" (a probability moved by {abs(first - second).max():.3f})"
         raise ValueError(
-            f"{victim.name} gives other scores when it is asked for the same texts again (a probability moved by "
-            f"{abs(first - second).max():.3f}), so no search can climb them: put its model in eval mode."
+            f"{victim.name} gives other {'labels' if victim.labels_only else 'scores'} when it is asked for the same "
+            f"texts again{moved}, so no search can follow them: put its model in eval mode."
         )
 
 

@@ -14,8 +14,8 @@ from hf_robust.wiring.opened_victim import FunctionSettings, OpenedVictim
 from hf_robust.wiring.restored import restore_inference, text_length
 
 KINDS = (
-    "a folder, a Hub id, a (model, tokenizer) pair, a pipeline, an estimator with predict_proba, or a function from a "
-    "list of texts to scores"
+    "a folder, a Hub id, a (model, tokenizer) pair, a pipeline, an estimator with predict_proba or predict, or a "
+    "function from a list of texts to scores or labels"
 )
 """What can be attacked, for errors."""
 
@@ -98,7 +98,7 @@ def _opened_function(given: Any, settings: FunctionSettings, requested: int | No
     if isinstance(given, TextClassificationPipeline):
         names = tuple(given.model.config.id2label[index] for index in range(given.model.config.num_labels))
         return _black_box(_scores_of(given, names), type(given).__name__, names, settings)
-    function = getattr(given, "predict_proba", given)
+    function = getattr(given, "predict_proba", getattr(given, "predict", given))
     if not callable(function):
         raise ValueError(f"a victim is {KINDS}, got a {type(given).__name__}.")
     owner = getattr(function, "__self__", function)

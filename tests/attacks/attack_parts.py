@@ -111,8 +111,61 @@ def resources(**changes: Any) -> Resources:
     return Resources(**{**parts, **changes})
 
 
+class LetterEncoder:
+    """Counts letters: texts of the same letters are equal."""
+
+    name = "letters"
+
+    def __init__(self):
+        self.asked = []
+
+    def encode(self, sentences):
+        self.asked.append(list(sentences))
+        counts = np.array(
+            [[one.lower().count(letter) for letter in "abcdefghijklmnopqrstuvwxyz "] for one in sentences]
+        )
+        return (counts / np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1e-9)).astype(np.float32)
+
+    def fingerprint(self):
+        return "letters"
+
+
+class TableParaphraser:
+    """Shuffles the words of a text and swaps some for synonyms of a table; counts the texts that it was asked for."""
+
+    name = "table"
+    asked = 0
+
+    def paraphrase(self, wanted):
+        self.asked += len(wanted)
+        return [self._written(each) for each in wanted]
+
+    def _written(self, wanted):
+        rng, found = random.Random(f"{wanted.text} {wanted.seed}"), {}
+        for _ in range(wanted.draws):
+            words = wanted.text.split()
+            rng.shuffle(words)
+            found[" ".join(rng.choice([word, *SYNONYMS.get(word, [])]) for word in words)] = None
+        return [text for text in found if text != wanted.text]
+
+    def describe(self):
+        return {"name": self.name}
+
+    def fingerprint(self):
+        return self.name
+
+
+def tools(name: str) -> dict[str, Any]:
+    """The models that a recipe needs beside the usual resources."""
+    if name in ("bae", "clare"):
+        return {"masked_lm": masked_lm()}
+    if name == "paraphrase":
+        return {"encoder": LetterEncoder(), "paraphraser": TableParaphraser()}
+    return {"encoder": LetterEncoder()} if name == "hlbb" else {}
+
+
 def attack(name: str, **changes: Any) -> Attack:
-    return ATTACKS[name](resources(**changes))
+    return ATTACKS[name](resources(**{**tools(name), **changes}))
 
 
 def victim(model: Any = None, **options: Any) -> Victim:

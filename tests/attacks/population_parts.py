@@ -84,7 +84,7 @@ class ToyVictim:
 
     device = "cpu"
     num_classes = 2
-    multi_label = False
+    multi_label = labels_only = False
 
     def __init__(self) -> None:
         self.queries, self.asked = 0, list[tuple[str, ...]]()

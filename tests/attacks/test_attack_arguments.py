@@ -9,7 +9,7 @@ import sys
 import attack_parts
 import population_parts
 import pytest
-from attack_parts import masked_lm
+from attack_parts import tools
 from tiny import table
 from transformers import HfArgumentParser
 
@@ -31,8 +31,7 @@ SYNONYMS, ANTONYMS = table({"good": ["fine"]}, "synonym"), table({"good": ["bad"
 def all_resources(name):
     """Everything that the recipe asks for."""
     own = {part: vars(attack_parts.resources())[part] for part in ("antonyms", "lemmatizer", "thesaurus")}
-    tools = {"masked_lm": masked_lm()} if name in ("bae", "clare") else {}
-    return attack_parts.resources(**vars(population_parts.resources(name)) | own | tools)
+    return attack_parts.resources(**vars(population_parts.resources(name)) | own | tools(name))
 
 
 def parse(*flags):
@@ -116,6 +115,8 @@ def test_a_tagger_is_loaded_only_where_one_is_asked_for(monkeypatch):
         (["--attack_query_budget", "1"], "--attack_query_budget must be at least 2"),
         (["--attack_token_budget", "0"], "--attack_token_budget must be at least 1"),
         (["--min_similarity", "1.2"], "--min_similarity must lie in"),
+        (["--paraphraser", "m", "Rewrite:"], "takes a model and, if needed, its prompt with {text} .* got m Rewrite:"),
+        (["--paraphraser", "m", "{text}", "n"], "takes a model and, if needed, its prompt"),
     ],
 )
 def test_wrong_flags_are_one_sentence(flags, message):
@@ -149,7 +150,8 @@ def test_goals_are_known_by_name_before_an_attack_is_built():
 def test_default_scores_of_each_recipe():
     """The package's own attacks the margin; those that promise TextAttack's results its probability, unless mended."""
     own = {name for name, recipe in ATTACKS.items() if recipe(all_resources(name)).scores == "margin"}
-    assert own == {"synonym", "antonym", "negation", "gradient_mask"}
+    assert own == {"synonym", "antonym", "negation", "gradient_mask", "paraphrase"}
+    assert {name for name, recipe in ATTACKS.items() if recipe(all_resources(name)).scores is None} == {"hlbb"}
 
     def built(*flags):
         args = parse("--attacks", "synonym", "textfooler", "--pos_tagger", "none", *flags)

@@ -57,8 +57,9 @@ def test_logits_become_probabilities_and_probabilities_logits() -> None:
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (["good", "bad"], "returned labels without scores, such as good; an attack needs one score for each class"),
-        ([1, 0], "returned labels without scores, such as 1"),
+        (["good", "bad"], "returned the label good, and its classes are unknown: give the names of all its classes"),
+        ([1, 0], "returned the label 1, and its classes are unknown"),
+        ([{"label": "good"}, {"label": "bad"}], r"returned objects of shape \[2\] for 2 texts"),
         ([0.2, 0.7], r"returned one number for each text; .* of two classes return \[1 - p, p\]"),
         ([[0.2], [0.7]], r"returned numbers of shape \[2, 1\] for 2 texts"),
         ([[0.2, 0.8]], r"returned numbers of shape \[1, 2\] for 2 texts"),
@@ -71,6 +72,54 @@ def test_logits_become_probabilities_and_probabilities_logits() -> None:
 def test_an_answer_that_is_no_scores_is_one_sentence(answer: Any, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         BlackBox(lambda texts: answer).score([("a",), ("b",)])
+
+
+@pytest.mark.parametrize(
+    ("names", "count", "labels", "ids"),
+    [
+        ((), 3, [2, 0, 1], [2, 0, 1]),
+        (("bad", "good"), None, ["good", "bad"], [1, 0]),
+        (("bad", "good"), None, [1, 0], [1, 0]),
+        (("bad", "good"), None, np.array([True, False]), [1, 0]),
+        # Classes that are named by numbers have these names, not these places.
+        (("2", "1"), None, [1, 2], [1, 0]),
+        (("bad", "good"), None, np.array(["good", "bad"], dtype=object), [1, 0]),
+        ((), 2, torch.tensor([1, 0]), [1, 0]),
+    ],
+)
+def test_a_label_is_a_name_or_a_number(names: Any, count: int | None, labels: Any, ids: list[int]) -> None:
+    box = BlackBox(lambda texts: labels, num_classes=count)
+    box.class_names = names
+    assert not box.labels_only
+    scores = box.score([(str(row),) for row in range(len(ids))])
+    assert box.labels_only and box.describe()["outputs"] == "labels"
+    assert scores.logits is None and scores.probabilities.argmax(-1).tolist() == ids
+    assert scores.probabilities.sum(-1).tolist() == [1.0] * len(ids)
+
+
+def test_labels_that_are_no_class_and_answers_of_another_kind_are_one_sentence() -> None:
+    answers: list[Any] = [[1], ["fair"], [3], [[0.5, 0.5]]]
+    box = BlackBox(lambda texts: answers.pop(0))
+    box.find_classes = lambda: ("bad", "good")
+    assert box.score([("a",)]).probabilities.tolist() == [[0, 1]]
+    for sentence in (
+        "returned the label fair, and its classes are bad, good: give the names of all its classes by --class_names",
+        "returned the label 3, and its classes are bad, good",
+        "returned scores and no labels: return the same kind for every text",
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            box.score([("b",)])
+    with pytest.raises(ValueError, match="returned labels and no logits"):
+        BlackBox(lambda texts: [1], outputs="logits").score([("a",)])
+
+
+@pytest.mark.parametrize("name", ["synonym", "textfooler"])
+def test_an_attack_by_scores_is_refused_where_there_are_labels_alone(name: str, target: Any) -> None:
+    box = BlackBox(lambda texts: [0] * len(texts), num_classes=3)
+    with pytest.raises(
+        ValueError, match=f"the {name} attack climbs scores, and the victim gives labels alone: use an"
+    ):
+        attack_dataset(attack(name), box, examples(target, 2), progress=False)
 
 
 def test_later_answers_are_of_the_kind_and_classes_of_the_first() -> None:

@@ -5,8 +5,19 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
-from attack_parts import TAGS, TableTagger, all_close, attack, examples, masked_lm, probabilities_of, texts, victim
-from test_similarity import Letters, answered
+from attack_parts import (
+    TAGS,
+    LetterEncoder,
+    TableTagger,
+    all_close,
+    attack,
+    examples,
+    masked_lm,
+    probabilities_of,
+    texts,
+    victim,
+)
+from test_similarity import answered
 from tiny import build_model
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast, RobertaConfig, RobertaForMaskedLM, set_seed
@@ -261,7 +272,7 @@ def test_records_keep_every_constraint(model, target):
 
 @pytest.mark.parametrize(("name", "minimum"), [("bae", 0.936338023), ("clare", 0.7)])
 def test_texts_stay_similar_to_the_original(name, minimum, model, target):
-    encoder, rows = Letters(), [Example(row.idx, (row.texts[0] * 3,), 0) for row in examples(target, 6)]
+    encoder, rows = LetterEncoder(), [Example(row.idx, (row.texts[0] * 3,), 0) for row in examples(target, 6)]
     labels = target.probabilities([row.texts for row in rows]).argmax(-1)
     rows = [row._replace(label=int(label)) for row, label in zip(rows, labels, strict=True)]
     which = recipe(name, model, encoder=encoder, query_budget=60)
@@ -298,7 +309,7 @@ def test_odd_and_very_long_texts(name, model, target):
 def test_missing_resources_are_one_sentence(model):
     for name in ("bae", "clare"):
         with pytest.raises(ValueError, match=f"the {name} attack needs a masked language model.*--masked_lm"):
-            attack(name, stop_words=STOP_WORDS)
+            attack(name, masked_lm=None, stop_words=STOP_WORDS)
         with pytest.raises(ValueError, match=f"the {name} attack needs NLTK's English stop words"):
             attack(name, masked_lm=model, stop_words=None)
     with pytest.raises(ValueError, match="the clare attack needs a part-of-speech tagger"):

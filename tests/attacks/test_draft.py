@@ -50,6 +50,22 @@ def test_changes_are_by_place_where_the_words_are_as_many():
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "changes"),
+    [
+        # As many words in both: position by position, all four would differ.
+        ("a very good film", "very good film indeed", [[0, "a", ""], [3, "film", "film indeed"]]),
+        ("a good film", "a fine film", [[1, "good", "fine"]]),
+        ("a good film", "it was a film", [[0, "a", "it was a"], [1, "good", ""]]),
+        ("good", "not at all bad", [[0, "good", "not at all bad"]]),
+        ("a good film", "a good film", []),
+    ],
+)
+def test_a_text_in_other_words_changes_the_words_that_it_lacks(old, new, changes):
+    clean = Draft(Text((old,)))
+    assert clean.rewritten((new,)).changes(clean.text) == changes
+
+
+@pytest.mark.parametrize(
     ("steps", "expected"),
     [
         ([{1: "very good"}], [[1, "good", "very good"]]),

@@ -19,6 +19,7 @@ PARTS = {
     "sentence_encoder": "encoder",
     "masked_lm": "masked_lm",
     "language_model": "language_model",
+    "paraphraser": "paraphraser",
     "sememes": "sememes",
     "name_lists": "names",
     "antonym_success": "antonym_success",
@@ -80,7 +81,8 @@ def test_a_variant_changes_its_readers_alone(flag: str) -> None:
         (["--attack_lexicon", "t.json"], ["pwws"], ["textfooler"], "the attacks are pwws, textfooler"),
         (["--attack_query_budget", "9"], [], ["textfooler"], "reads --attack_query_budget 9"),
         (["--masked_lm", "m"], ["pwws"], [], "for bae, clare"),
-        (["--min_similarity", "0.9"], ["synonym"], [], "for synonym with --sentence_encoder"),
+        (["--attack_scores", "margin"], ["hlbb"], [], "for attacks that search for texts by scores, not hlbb"),
+        (["--min_similarity", "0.9"], ["synonym"], [], "for synonym, paraphrase with --sentence_encoder"),
         (["--attack_max_changed", "0.1"], [], [], "reads --attack_max_changed 0.1"),
     ],
 )
@@ -96,6 +98,7 @@ def test_one_reader_among_others_is_enough(flag: str) -> None:
     reader, other = next(iter(READERS[flag])), "gradient_mask"
     assert is_flag_read(flag, [other, reader]) and not is_flag_read(flag, [])
     extra = {"sentence_encoder": "e"} if flag == "min_similarity" else {}
-    values = {"antonym_success": "remains", "negation_count": "official", "min_similarity": 0.5, "name_lists": ["x"]}
+    values = {"antonym_success": "remains", "negation_count": "official", "min_similarity": 0.5}
+    values |= {"name_lists": ["x"], "paraphraser": ["x"]}
     arguments = AttackArguments(**{**extra, flag: VARIANTS.get(flag, values.get(flag, "x"))})
     check_flags_are_read(arguments, [other, reader], [], protects=False)

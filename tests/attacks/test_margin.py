@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from attack_parts import examples, masked_lm, victim
+from attack_parts import examples, tools, victim
 from attack_parts import resources as parts
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -146,7 +146,7 @@ def by_margin(name: str, **changes: Any) -> Attack:
         which = ATTACKS[name](population(name))
         which = dataclasses.replace(which, search=dataclasses.replace(small(name), **few))
     else:
-        which = ATTACKS[name](parts(**({"masked_lm": masked_lm()} if name in ("bae", "clare") else {})))
+        which = ATTACKS[name](parts(**tools(name)))
     which = with_bug_fixes(which) if kind else which
     return dataclasses.replace(which, scores="margin", needs_candidates=False, **changes)
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from attack_parts import attack, examples, victim
+from attack_parts import LetterEncoder, attack, examples, victim
 from hypothesis import given
 from hypothesis import strategies as st
 from tiny import build_tokenizer
@@ -17,26 +17,8 @@ from hf_robust.attacks.engine.requests import Consult
 from hf_robust.attacks.engine.trial import Evaluations
 from hf_robust.attacks.parts.search import _most_similar
 from hf_robust.attacks.parts.similarity import SentenceSimilarity, window, window_parts
+from hf_robust.attacks.parts.text_similarity import PIECE, TextSimilarity
 from hf_robust.words import Text
-
-
-class Letters:
-    """Counts letters: texts of the same letters are equal."""
-
-    name = "letters"
-
-    def __init__(self):
-        self.asked = []
-
-    def encode(self, sentences):
-        self.asked.append(list(sentences))
-        counts = np.array(
-            [[one.lower().count(letter) for letter in "abcdefghijklmnopqrstuvwxyz "] for one in sentences]
-        )
-        return (counts / np.maximum(np.linalg.norm(counts, axis=1, keepdims=True), 1e-9)).astype(np.float32)
-
-    def fingerprint(self):
-        return "letters"
 
 
 def answered(steps, encoder):
@@ -56,6 +38,44 @@ def similarities(constraint, original, current, index, substitutes, encoder):
     kept = answered(constraint.keeps(original, current, drafts), encoder)
     assert kept == [draft for draft in drafts if draft.similarity >= constraint.minimum]
     return np.array([draft.similarity for draft in drafts])
+
+
+def of_text(clean, *others, minimum=0.0):
+    """The similarities of whole texts, and the constraint's verdict on them."""
+    rule, original = TextSimilarity(LetterEncoder(), minimum), Draft(Text(clean))
+    drafts = [Draft(Text(columns)) for columns in others]
+    values = answered(rule.measure(original, drafts), rule.encoder)
+    assert [draft.similarity for draft in drafts] == values
+    kept = answered(rule.keeps(original, original, drafts), rule.encoder)
+    assert kept == [draft for draft, value in zip(drafts, values, strict=True) if value >= minimum]
+    return values
+
+
+def test_whole_texts_are_compared_by_the_angle_of_their_embeddings():
+    first, second = LetterEncoder().encode(["a film", "bad"]).astype(np.float64)
+    expected = 1 - math.acos(first @ second) / math.pi
+    for minimum in (0.0, 0.6, 1.0):
+        values = of_text(("a film",), ("bad",), ("film a",), minimum=minimum)
+        assert values == [pytest.approx(expected, abs=1e-5), pytest.approx(1.0, abs=5e-4)]
+    assert of_text(("a film", "bad"), ("bad\na film",)) == [pytest.approx(1.0, abs=5e-4)]
+
+
+def test_no_word_of_a_long_text_is_behind_what_the_encoder_reads():
+    """The encoder reads 400 characters; a text of four pieces is embedded piece by piece, each by its words."""
+
+    class Short(LetterEncoder):
+        def encode(self, sentences):
+            assert all(len(sentence) < 500 for sentence in sentences)
+            return super().encode([sentence[:400] for sentence in sentences])
+
+    words = ["film"] * (3 * PIECE + 10)
+    rule, original = TextSimilarity(Short()), Draft(Text((" ".join(words),)))
+    last = len(words) - 1
+    drafts = [Draft(Text((" ".join([*words[:place], "zzzz", *words[place + 1 :]]),))) for place in (0, 100, last)]
+    values = answered(rule.measure(original, drafts), rule.encoder)
+    assert max(values) < 0.9999 and max(values[:2]) - min(values[:2]) < 1e-4
+    with pytest.raises(ValueError, match="--min_similarity must lie in"):
+        TextSimilarity(Short(), 1.5)
 
 
 WORDS = [f"w{i}" for i in range(20)]
@@ -88,7 +108,7 @@ def test_window_parts_cross_the_columns():
 def test_the_reference_is_the_previous_or_the_original_text():
     original = Draft(Text((" ".join(WORDS),)))
     current = original.swap(9, "zzz")
-    encoder = Letters()
+    encoder = LetterEncoder()
     for reference, first in [("previous", "w4 w5 w6 w7 w8 zzz"), ("original", "w4 w5 w6 w7 w8 w9")]:
         constraint = SentenceSimilarity(encoder, reference=reference, window_size=11, metric="cosine")
         similarity = similarities(constraint, original, current, 9, ["zzz", "w9"], encoder)
@@ -98,7 +118,7 @@ def test_the_reference_is_the_previous_or_the_original_text():
 
 
 def test_angular_is_one_minus_the_angle_over_pi():
-    class Fixed(Letters):
+    class Fixed(LetterEncoder):
         def encode(self, sentences):
             angles = {"a b": 0, "w b": 0, "x b": math.pi / 4, "y b": math.pi / 2, "z b": math.pi}
             return np.array([[math.cos(angles[one]), math.sin(angles[one])] for one in sentences], dtype=np.float32)
@@ -110,7 +130,7 @@ def test_angular_is_one_minus_the_angle_over_pi():
 
 
 def test_short_texts_pass_unseen():
-    text, encoder = Draft(Text((" ".join(WORDS[:14]),))), Letters()
+    text, encoder = Draft(Text((" ".join(WORDS[:14]),))), LetterEncoder()
     assert similarities(SentenceSimilarity(encoder), text, text, 0, ["x", "y"], encoder).tolist() == [1, 1]
     assert encoder.asked == []
     asked = similarities(SentenceSimilarity(encoder, skip_short=False), text, text, 0, ["x", "y"], encoder)
@@ -134,7 +154,7 @@ def test_of_the_leading_successes_the_most_similar_is_taken():
 
 
 def test_every_text_on_the_way_is_similar_enough():
-    encoder, target = Letters(), victim()
+    encoder, target = LetterEncoder(), victim()
     long = " and the very good film was cold" * 3
     rows = [Example(row.idx, (row.texts[0] + long,), 0) for row in examples(target, 30)]
     labels = target.probabilities([row.texts for row in rows]).argmax(-1)
@@ -203,17 +223,17 @@ def test_encoder_survives_memory_that_runs_out():
 
 def test_wrong_settings_are_one_sentence(tmp_path):
     with pytest.raises(ValueError, match="angular, cosine, got 'l2'"):
-        SentenceSimilarity(Letters(), metric="l2")
+        SentenceSimilarity(LetterEncoder(), metric="l2")
     with pytest.raises(ValueError, match="previous, original, got 'next'"):
-        SentenceSimilarity(Letters(), reference="next")
+        SentenceSimilarity(LetterEncoder(), reference="next")
     with pytest.raises(ValueError, match="--min_similarity"):
-        SentenceSimilarity(Letters(), minimum=1.5)
+        SentenceSimilarity(LetterEncoder(), minimum=1.5)
     with pytest.raises(ValueError, match="--sentence_encoder .* cannot be loaded"):
         load_encoder(str(tmp_path))
 
 
 def test_the_encoder_is_named_in_the_description():
-    which = attack("synonym", encoder=Letters())
+    which = attack("synonym", encoder=LetterEncoder())
     assert which.describe()["similarity"]["encoder"] == "letters"
     assert attack("synonym").describe()["similarity"] is None
     assert which.fingerprint() != attack("synonym").fingerprint()

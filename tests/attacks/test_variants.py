@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from attack_parts import SYNONYMS, attack, examples, masked_lm, probabilities_of, victim
+from attack_parts import SYNONYMS, attack, examples, probabilities_of, victim
 from tiny import build_model, table
 
 from hf_robust.attacks import ATTACKS, AttackArguments, Example, Plans, Resources, attack_dataset, build_attacks
@@ -68,12 +68,12 @@ def draft_of(which, *columns):
     return Draft(Text(columns, which.word_rule))
 
 
-OWN_WORDS = ("synonym", "antonym", "negation", "gradient_mask")
+OWN_WORDS = ("synonym", "antonym", "negation", "gradient_mask", "hlbb", "paraphrase")
 
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_recipes_identical_with_textattack_keep_its_words_unless_mended(name, tmp_path):
-    which = attack(name, masked_lm=masked_lm(), stop_words=WORDS, sememes=SememeTable({}))
+    which = attack(name, stop_words=WORDS, sememes=SememeTable({}))
     own = name in OWN_WORDS
     assert which.word_rule is (UNICODE_WORDS if own else TEXTATTACK_WORDS)
     assert with_bug_fixes(which).word_rule is UNICODE_WORDS

@@ -1,4 +1,4 @@
-"""``BlackBox``: a classifier of which only the scores of texts are known, such as an endpoint."""
+"""``BlackBox``: a classifier of which only the scores or the labels of texts are known, such as an endpoint."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 
-from hf_robust.attacks.engine.outputs import Outputs, kind_of, probabilities_and_logits, read_rows
+from hf_robust.attacks.engine.outputs import Outputs, kind_of, probabilities_and_logits, read_answer, rows_of_labels
 from hf_robust.attacks.engine.requests import Columns, Flip, Flips, Floats, Scores, columns_key
 from hf_robust.attacks.engine.seeded import seeded
 from hf_robust.words import Text
@@ -24,12 +24,15 @@ FIRST_WAIT = 0.5
 
 
 class BlackBox:
-    """A function of texts as the classifier under attack: ``predict(texts)`` returns scores [texts, classes].
+    """A function of texts as the classifier under attack: ``predict(texts)`` returns scores or labels.
 
-    ``texts`` is a list of strings, or of tuples of two strings for data of two text columns. The scores are
-    probabilities or logits; those of the first texts tell which, and all later ones must be of the same kind. Every
-    distinct text of a request is asked once, longest first, in batches. A text's scores must not depend on the other
-    texts.
+    ``texts`` is a list of strings, or of tuples of two strings for data of two text columns. The scores
+    [texts, classes] are probabilities or logits; those of the first texts tell which, and all later ones must be of
+    the same kind. Every distinct text of a request is asked once, longest first, in batches. A text's scores must not
+    depend on the other texts.
+
+    Labels alone [texts] are enough for attacks that climb no score (``Attack.needs_scores``). A label is the name of a
+    class or its number; as a row of scores it is 1 for this class and 0 for the others.
 
     It reads all words. There are no gradients, so attacks that need them are refused.
 
@@ -37,7 +40,7 @@ class BlackBox:
         predict: the function; a model that it runs must be in eval mode.
         name: its name in results, errors and journals.
         num_classes: the number of classes, if it is known; else the first answer tells.
-        outputs: "probabilities" or "logits"; None to tell from the first answer.
+        outputs: "probabilities", "logits" or "labels"; None to tell from the first answer.
         batch_size: maximum number of texts in one call.
         retries: how often a call that raised an exception is tried again, after 0.5, 1, 2, ... seconds.
         rate: maximum number of texts per second; None for no limit.
@@ -48,6 +51,8 @@ class BlackBox:
         forwards: number of calls that were answered.
         retried: number of calls that raised an exception and were tried again.
         sharers: number of processes that share the rate.
+        class_names: names of the classes by id, which labels are compared with; empty if they are unknown.
+        find_classes: returns these names where the function returns labels and the names are unknown; None for none.
     """
 
     def __init__(
@@ -71,6 +76,8 @@ class BlackBox:
         self.batch_size, self.retries, self.rate = batch_size, retries, rate
         self.queries = self.forwarded = self.forwards = self.retried = 0
         self.sharers = 1
+        self.class_names: tuple[str, ...] = ()
+        self.find_classes: Callable[[], Sequence[str]] | None = None
         self._free_at = 0.0
 
     @property
@@ -82,6 +89,11 @@ class BlackBox:
     def multi_label(self) -> bool:
         """False: a function returns scores of classes."""
         return False
+
+    @property
+    def labels_only(self) -> bool:
+        """Whether the function returns labels without scores; False as long as it was not asked."""
+        return self.outputs == "labels"
 
     @property
     def mask_token(self) -> str:
@@ -121,10 +133,12 @@ class BlackBox:
         if self.outputs is None:
             self.outputs = kind_of(rows, self.name)
             logger.info("%s returns %s.", self.name, self.outputs)
-        probabilities, logits = probabilities_and_logits(rows, self.outputs, self.name)
         places = {columns: place for place, columns in enumerate(distinct)}
-        order = [places[columns] for columns in texts]
-        return Scores(probabilities[order], [columns_key(columns) for columns in texts], logits=logits[order])
+        order, keys = [places[columns] for columns in texts], [columns_key(columns) for columns in texts]
+        if self.labels_only:
+            return Scores(rows[order].astype(np.float32), keys)
+        probabilities, logits = probabilities_and_logits(rows, self.outputs, self.name)
+        return Scores(probabilities[order], keys, logits=logits[order])
 
     def check_saliency(self, purpose: str = "ranking words by gradient") -> None:
         """Refused, since a function of texts has no gradients.
@@ -153,17 +167,30 @@ class BlackBox:
         }
 
     def _refuse(self, purpose: str) -> NoReturn:
+        given = "labels" if self.labels_only else "scores"
         raise ValueError(
-            f"{purpose} needs gradients, and {self.name} gives only scores; use attacks that need scores only "
+            f"{purpose} needs gradients, and {self.name} gives only {given}; use attacks that need {given} only "
             "(--attack_ranking random replaces a ranking by gradient), or give the model and its tokenizer."
         )
 
     def _ask(self, texts: Sequence[Columns]) -> Floats:
-        """The scores [n, K] of one batch, as the function returned them."""
+        """The scores [n, K] of one batch, as the function returned them; of labels, rows of 0 and 1."""
         answer = self._call([columns[0] if len(columns) == 1 else columns for columns in texts])
-        rows = read_rows(answer, len(texts), self.name)
+        rows = read_answer(answer, len(texts), self.name)
         self.forwarded += len(texts)
         self.forwards += 1
+        if self.outputs is None and rows.ndim == 1:
+            self.outputs = "labels"
+            logger.info("%s returns labels alone.", self.name)
+        if (rows.ndim == 1) != self.labels_only:
+            kind = "labels" if rows.ndim == 1 else "scores"
+            raise ValueError(
+                f"{self.name} returned {kind} and no {self.outputs}: return the same kind for every text."
+            )
+        if self.labels_only:
+            if not self.class_names and self.find_classes is not None:
+                self.class_names = tuple(self.find_classes())
+            return rows_of_labels(rows, self.class_names, self.num_classes, self.name)
         if self.num_classes is None:
             self.num_classes = rows.shape[1]
         if rows.shape[1] != self.num_classes:

@@ -38,6 +38,11 @@ class Classifier(Protocol):
         ...
 
     @property
+    def labels_only(self) -> bool:
+        """Whether the classifier gives labels without scores."""
+        ...
+
+    @property
     def mask_token(self) -> str: ...
 
     def words_read(self, text: Text) -> frozenset[int] | None:

@@ -71,6 +71,14 @@ class Draft:
         text = self.text.like(columns)
         return Draft(text, self, _aligned(self.text.tokens, text.tokens))
 
+    def rewritten(self, columns: tuple[str, ...]) -> Draft:
+        """Return a text in other words as a draft of this one; the swaps come from the longest equal runs of words.
+
+        Unlike in ``become``, words are not compared position by position if both texts have equally many.
+        """
+        text = self.text.like(columns)
+        return Draft(text, self, _realigned(self.text.tokens, text.tokens))
+
     def place_of(self, index: int) -> int | None:
         """Present number of the clean text's word ``index``; None for a deleted word.
 
@@ -157,6 +165,11 @@ def _aligned(old: list[str], new: list[str]) -> dict[int, str]:
     """New words by number in ``old``: position by position for equal counts, else by the longest equal runs."""
     if len(old) == len(new):
         return {index: after for index, (before, after) in enumerate(zip(old, new, strict=True)) if before != after}
+    return _realigned(old, new)
+
+
+def _realigned(old: list[str], new: list[str]) -> dict[int, str]:
+    """New words by number in ``old``, by the longest equal runs of words."""
     swaps: dict[int, str] = {}
     for kind, start, end, first, last in SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
         if kind == "equal" or not old:

@@ -1,22 +1,26 @@
-"""Reads what a function of texts returned: a score for each class, as probabilities or as logits."""
+"""Reads what a function of texts returned: a score for each class (probabilities or logits), or labels alone."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hf_robust.attacks.engine.requests import Floats
 
-Outputs = Literal["probabilities", "logits"]
+Outputs = Literal["probabilities", "logits", "labels"]
+_LABELS = (str, bool, int, np.bool_, np.integer)
+"""Types of one label."""
 ROUNDING = 0.01
 """The sum of a row of probabilities may differ from 1 by this much: endpoints round their answers."""
-_NEEDED = "an attack needs one score for each class of each text, [texts, classes]"
+_NEEDED = "an attack needs one score for each class of each text, [texts, classes], or each text's label"
 
 
-def read_rows(answer: Any, count: int, name: str) -> Floats:
-    """Return the scores [count, K] of an answer in float64.
+def read_answer(answer: Any, count: int, name: str) -> NDArray[Any]:
+    """Return the scores [count, K] of an answer in float64, or its labels [count]: whole numbers or names.
 
     Args:
         answer: an array, a tensor, nested lists, or an object with ``logits``.
@@ -24,22 +28,19 @@ def read_rows(answer: Any, count: int, name: str) -> Floats:
         name: the victim, for errors.
 
     Raises:
-        ValueError: the answer holds labels, one number for each text, another number of rows, or a value that is not
-            finite.
+        ValueError: the answer holds one number with a fraction for each text, another number of rows, or a value that
+            is not finite.
     """
     answer = getattr(answer, "logits", answer)
     if isinstance(answer, torch.Tensor):
-        answer = answer.detach().to("cpu", torch.float64)
+        answer = answer.detach().to("cpu", torch.float64 if answer.is_floating_point() else None)
     try:
         values = np.asarray(answer)
     except ValueError as error:
         raise ValueError(f"{name} returned rows of different lengths; {_NEEDED}.") from error
-    if values.ndim == 1 and len(values) == count and not np.issubdtype(values.dtype, np.floating):
-        raise ValueError(
-            f"{name} returned labels without scores, such as {values[0]!s}; {_NEEDED}: return probabilities or logits "
-            "(predict_proba or decision_function instead of predict)."
-        )
-    if values.ndim == 1 and len(values) == count:
+    if values.ndim == 1 and len(values) == count and all(isinstance(value, _LABELS) for value in values):
+        return values
+    if values.ndim == 1 and len(values) == count and np.issubdtype(values.dtype, np.floating):
         raise ValueError(
             f"{name} returned one number for each text; {_NEEDED}: of two classes return [1 - p, p] for each text."
         )
@@ -50,6 +51,36 @@ def read_rows(answer: Any, count: int, name: str) -> Floats:
     rows = values.astype(np.float64)
     if not np.isfinite(rows).all():
         raise ValueError(f"{name} returned scores that are not finite (nan or inf), so it cannot be attacked.")
+    return rows
+
+
+def rows_of_labels(labels: NDArray[Any], class_names: Sequence[str], count: int | None, name: str) -> Floats:
+    """Return 1 for each text's label and 0 for the other classes, [n, K] in float64.
+
+    A label that is a class's name is this class, else a whole number is the number of a class. If the classes are
+    named by numbers, a label is always a name.
+
+    Args:
+        class_names: names of the classes by id; empty if they have none.
+        count: K; None for the number of names.
+        name: the victim, for errors.
+
+    Raises:
+        ValueError: a label is none of the classes, or the classes are unknown.
+    """
+    ids = {key: index for index, key in enumerate(class_names)}
+    classes = len(class_names) or count or 0
+    numbered = bool(ids) and all(key.isdecimal() for key in ids)
+    rows = np.zeros((len(labels), classes))
+    for row, label in zip(rows, labels, strict=True):
+        known = ids.get(str(label), -1 if numbered or isinstance(label, str) else int(label))
+        if not 0 <= known < classes:
+            what = f"its classes are {', '.join(class_names)}" if ids else f"it has {classes} classes"
+            what = what if classes else "its classes are unknown"
+            raise ValueError(
+                f"{name} returned the label {label!s}, and {what}: give the names of all its classes by --class_names."
+            )
+        row[known] = 1.0
     return rows
 
 

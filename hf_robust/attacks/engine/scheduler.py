@@ -167,6 +167,11 @@ def _run_searches(
             searches.append(_start(attack, example, plan, victim, replayed.get(example.idx)))
         asked = [(running.trial.example.idx, running.request) for running in searches]
         answers = _answer(asked, victim, attack.reading().name, kept)
+        if attack.needs_scores and victim.labels_only:
+            raise ValueError(
+                f"the {attack.name} attack climbs scores, and the victim gives labels alone: use an attack that needs "
+                "labels alone, or return probabilities or logits."
+            )
         going = []
         for running, answer in zip(searches, answers, strict=True):
             try:

@@ -113,6 +113,11 @@ class Victim:
         return getattr(getattr(self.model, "config", None), "problem_type", None) == MULTI
 
     @property
+    def labels_only(self) -> bool:
+        """False: a model gives scores."""
+        return False
+
+    @property
     def num_classes(self) -> int | None:
         """The number of classes by the model's configuration; None for a model without one."""
         return getattr(getattr(self.model, "config", None), "num_labels", None)

@@ -134,11 +134,13 @@ class MaxModificationRate(Constraint):
 class SamePartOfSpeech(Constraint):
     """A substitute has the universal tag of its word; both are tagged at the word's position in the original.
 
-    ``verb_noun_swap`` allows a verb for a noun and a noun for a verb.
+    ``verb_noun_swap`` allows a verb for a noun and a noun for a verb. ``only`` are the tags of words that may change;
+    None for all.
     """
 
     tagger: Tagger
     verb_noun_swap: bool = True
+    only: tuple[str, ...] | None = None
 
     def admits(self, original: Text, text: Text, index: int, substitutes: Sequence[str]) -> Sequence[str]:
         words = original.tokens
@@ -146,6 +148,8 @@ class SamePartOfSpeech(Constraint):
             return []
         shown = [words[index], *(_as_word(new, original.rule) for new in substitutes)]
         tag, *others = context_tags(original.rule.tagger(self.tagger), words, index, shown)
+        if self.only is not None and tag not in self.only:
+            return []
         allowed = {"NOUN", "VERB"} if self.verb_noun_swap and tag in ("NOUN", "VERB") else {tag}
         return [new for new, other in zip(substitutes, others, strict=True) if other in allowed]
 
@@ -155,7 +159,8 @@ class SamePartOfSpeech(Constraint):
             self.tagger.to(device)
 
     def describe(self) -> dict[str, Any]:
-        return {"name": "part_of_speech", "tagger": self.tagger.name, "verb_noun_swap": self.verb_noun_swap}
+        only = {} if self.only is None else {"only": list(self.only)}
+        return {"name": "part_of_speech", "tagger": self.tagger.name, "verb_noun_swap": self.verb_noun_swap, **only}
 
 
 def _as_word(substitute: str, rule: WordRule) -> str:

@@ -15,10 +15,12 @@ from hf_robust.attacks.recipes.deepwordbug import deepwordbug
 from hf_robust.attacks.recipes.faster_genetic import faster_genetic
 from hf_robust.attacks.recipes.genetic import genetic
 from hf_robust.attacks.recipes.gradient_mask import gradient_mask
+from hf_robust.attacks.recipes.hlbb import hlbb
 from hf_robust.attacks.recipes.hotflip import hotflip
 from hf_robust.attacks.recipes.iga import iga
 from hf_robust.attacks.recipes.input_reduction import input_reduction
 from hf_robust.attacks.recipes.negation import negation
+from hf_robust.attacks.recipes.paraphrase import paraphrase
 from hf_robust.attacks.recipes.pso import pso
 from hf_robust.attacks.recipes.pwws import pwws
 from hf_robust.attacks.recipes.synonym import synonym
@@ -45,7 +47,12 @@ ATTACKS: dict[str, Callable[[Resources], Attack]] = {
     "clare": clare,
     "hotflip": hotflip,
     "gradient_mask": gradient_mask,
+    "hlbb": hlbb,
+    "paraphrase": paraphrase,
 }
+
+BY_LABEL = ("hlbb", "paraphrase")
+"""Attacks that need no scores of the victim, only labels."""
 
 _GOALS: dict[str, type[Goal]] = {"antonym": Remain, "negation": Remain, "input_reduction": Shorten}
 
