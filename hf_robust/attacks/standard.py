@@ -26,6 +26,11 @@ logger = logging.getLogger(__name__)
 VERSION = "standard-v1"
 POPULATION_BUDGET = 1000
 """Queries for each example of the population search, which has no limit of its own."""
+RESOURCE_FLAGS = (
+    *("lexicon", "pos_tagger", "sentence_encoder", "masked_lm", "language_model", "word_vectors"),
+    *("language", "frozen_columns", "protect"),
+)
+"""Flags that name the resources and the words that may change: all that is in the title."""
 NO_GRADIENTS = "no_gradients"
 """Part of the title if the classifier has no gradients by word, so that attacks which need them are left out."""
 
@@ -46,9 +51,7 @@ class Member(NamedTuple):
 
 
 MEMBERS = (
-    Member(
-        "deepwordbug", "Misspelt words, one character each. It is cheap and needs no table."
-    ),
+    Member("deepwordbug", "Misspelt words, one character each. It is cheap and needs no table."),
     Member("a2t", "Substitutes by table, words ranked by gradient: few queries, and at most a tenth of the words."),
     Member(
         "hotflip",
@@ -57,9 +60,7 @@ MEMBERS = (
         needs="word_vectors",
     ),
     Member("textbugger", "Misspelt words and look-alike characters beside the five nearest substitutes."),
-    Member(
-        "textfooler", "Up to 50 substitutes by table, words ranked by deletion: the attack of most papers."
-    ),
+    Member("textfooler", "Up to 50 substitutes by table, words ranked by deletion: the attack of most papers."),
     Member(
         "pwws",
         "Words ranked by saliency and by the gain of their substitute. Its substitutes are WordNet's, so it is a "

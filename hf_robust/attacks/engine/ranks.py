@@ -62,7 +62,13 @@ def attack_on_ranks(
     if check_candidates:
         # Checks all examples, so that every rank gets the same answer.
         require_candidates(attack, plans, examples, victim)
-    options = {"journals": journals, "ranks": ranks, "plans": plans, "progress": progress, "queries": queries}
+    options: dict[str, Any] = {
+        "journals": journals,
+        "ranks": ranks,
+        "plans": plans,
+        "progress": progress,
+        "queries": queries,
+    }
     if isinstance(attack, Cascade):
         records, by_member = attack.run(examples, partial(_member, victim, key, options))
         return Measured(records, sum(by_member.values()), by_member)

@@ -82,9 +82,14 @@ def attack_dataset(
     _check_examples(examples, victim)
     plans = Plans() if plans is None else plans
     if isinstance(attack, Cascade):
-        return _cascade_dataset(
-            attack, victim, examples, journal, plans=plans, progress=progress, seed=seed, live=live
-        )
+        options: dict[str, Any] = {
+            "plans": plans,
+            "progress": progress,
+            "seed": seed,
+            "live": live,
+            "queries": queries,
+        }
+        return _cascade_dataset(attack, victim, examples, journal, **options)
     if check_candidates and examples:
         require_candidates(attack, plans, examples, victim)
     book = Journal(journal)
