@@ -62,7 +62,7 @@ def test_methods_and_attacks_are_listed(capsys: pytest.CaptureFixture[str]) -> N
     triplet = next(row for row in listed if row.startswith("bat_triplet"))
     assert "chen2022balanced: Balanced Adversarial Training" in triplet
     assert main(["attacks"]) == 0
-    assert [row.split()[0] for row in capsys.readouterr().out.splitlines()[1:]] == list(ATTACKS)
+    assert [row.split()[0] for row in capsys.readouterr().out.splitlines()[1:]] == [*ATTACKS, "standard"]
 
 
 def test_attack_writes_records_and_summary(
