@@ -424,7 +424,9 @@ def test_attack_needs_attacks_and_data(
     model_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     call = ["attack", str(model_folder()), "--output_dir", str(tmp_path)]
-    assert main([*call, "--data", "x.csv"]) == 2
+    assert main([*call]) == 2
+    assert "--attacks standard needs texts to attack: give them by --data." in capsys.readouterr().err
+    assert main([*call, "--data", "x.csv", "--attack_backend", "textattack"]) == 2
     assert "no attack is named: give at least one by --attacks" in capsys.readouterr().err
     assert main([*call, "--attacks", "synonym"]) == 2
     assert "--attacks synonym needs texts to attack: give them by --data." in capsys.readouterr().err

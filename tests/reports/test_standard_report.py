@@ -12,6 +12,7 @@ from hf_robust.cli.main import main
 from hf_robust.hub.citations import citations_of
 from hf_robust.reports import results_table
 from hf_robust.reports.compare import IncomparableRunsError, differences, require_comparable
+from hf_robust.reports.limits import limits
 from hf_robust.reports.standard import member_rows, require_one_standard, standard_in_words, standard_of
 from hf_robust.runs import Run, load_run, read_history, write_history_line
 
@@ -94,6 +95,8 @@ def test_the_report_and_the_card_cite_the_members(tmp_path: Path) -> None:
     assert main(["report", str(run.path), "--output", str(tmp_path / "report")]) == 0
     page = (tmp_path / "report" / "report.md").read_text()
     assert WORDNET in page and "deepwordbug" in page
+    (limit,) = [sentence for sentence in limits(run) if sentence.startswith(WORDNET)]
+    assert "the worst case over the attacks deepwordbug, textfooler" in limit
     assert {"gao2018deepwordbug", "jin2020textfooler"} <= set(citations_of(run.card, ["standard"]))
 
 
