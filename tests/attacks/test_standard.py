@@ -269,12 +269,17 @@ def test_quality_of_a_success_in_closed_form() -> None:
         "antonym": 1.0,
         "same_meaning": 0.0,
     }
-    assert second.quality == {"similarity": 1.0, "surprise": 0.0, "antonym": 0.0, "same_meaning": 1.0}
+    assert second.quality == {
+        "similarity": pytest.approx(1, abs=1e-3),
+        "surprise": 0.0,
+        "antonym": 0.0,
+        "same_meaning": 1.0,
+    }
     assert "antonym" not in Quality(Words()).measured([near])[0].quality
     assert Quality().measured([near])[0].quality is None
 
 
-@pytest.mark.parametrize(("words", "same"), [(4, 1.0), (7, 0.0)])
+@pytest.mark.parametrize(("words", "same"), [(3, 1.0), (7, 0.0)])
 def test_a_text_that_is_too_far_does_not_mean_the_same(words: int, same: float) -> None:
     far = record(0, "succeeded", ("a",), perturbed=[" ".join("a" * words)], changed=[[0, "a", "b"]])
     (quality,) = (one.quality for one in Quality(Words()).measured([far]))

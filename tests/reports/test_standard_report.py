@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from recorded_runs import recorded_run, records
+from recorded_runs import GREEDY, recorded_run, records
 
 from hf_robust.cli.main import main
 from hf_robust.hub.citations import citations_of
 from hf_robust.reports import results_table
 from hf_robust.reports.compare import IncomparableRunsError, differences, require_comparable
 from hf_robust.reports.limits import limits
+from hf_robust.reports.sanity.commands import _parts
 from hf_robust.reports.standard import member_rows, require_one_standard, standard_in_words, standard_of
 from hf_robust.runs import Run, load_run, read_history, write_history_line
 
@@ -98,6 +99,13 @@ def test_the_report_and_the_card_cite_the_members(tmp_path: Path) -> None:
     (limit,) = [sentence for sentence in limits(run) if sentence.startswith(WORDNET)]
     assert "the worst case over the attacks deepwordbug, textfooler" in limit
     assert {"gao2018deepwordbug", "jin2020textfooler"} <= set(citations_of(run.card, ["standard"]))
+
+
+def test_the_commands_of_the_check_name_its_resources_alone(tmp_path: Path) -> None:
+    member = {**GREEDY, "query_budget": 1000, "constraints": [], "similarity": {"encoder": "mini"}}
+    standard = {"standard": WORDNET, "members": {"a": member}, "resources": {"tagger": {"name": "nltk x"}}}
+    assert dict(_parts(standard)) == {"lexicon": "table.json", "sentence_encoder": "mini"}
+    assert dict(_parts({**standard, "resources": {"tagger": {"name": "none"}}}))["pos_tagger"] == "none"
 
 
 @pytest.mark.parametrize("entry", [[], {"name": "standard-v1/x"}])
