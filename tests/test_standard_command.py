@@ -73,7 +73,7 @@ def test_there_is_nothing_to_choose(flag: str) -> None:
     alone, beside = (
         AttackArguments(attacks=names, **{flag: values[flag]}) for names in (["standard"], ["standard", "textfooler"])
     )
-    with pytest.raises(ValueError, match=f"reads --{flag} .*the standard has no choice but its resources"):
+    with pytest.raises(ValueError, match=f"reads --{flag}.*the standard has no choice but its resources"):
         check_flags_are_read(alone, alone.recipes, (), protects=False)
     check_flags_are_read(beside, beside.recipes, (), protects=False)
 
