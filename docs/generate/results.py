@@ -15,6 +15,7 @@ from benchmarks.study import (
     embedding_tables,
     large_data_table,
     sharded_table,
+    standard_page,
     study_page,
     text_tables,
 )
@@ -43,6 +44,9 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "texts": text_tables.compact,
     "certificates": certificate_tables.compact,
     "sharded": sharded_table.compact,
+    "standard_members": standard_page.members,
+    "standard_cascade": standard_page.cascade,
+    "standard_miscalibration": standard_page.miscalibration,
     "large_data": large_data_table.compact,
     "architectures": architectures.compact,
 }
