@@ -22,7 +22,7 @@ from hf_robust.hub.citations import ATTACK_CITATIONS, citation
 from hf_robust.reports import markdown_table
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.training.adversary_arguments import StepArguments
-from hf_robust.training.step_passes import Passes
+from hf_robust.training.step_passes import Passes, passes_of
 from hf_robust.wiring.flag_help import idea
 
 README = ROOT / "README.md"
@@ -98,8 +98,7 @@ def costs(method: type[RobustTrainer], cost: dict[str, Any]) -> tuple[str, str]:
 def step_passes(method: type[RobustTrainer], steps: int) -> Passes:
     """Passes of a step of a method at its defaults, with ``steps`` ascent steps if it has them."""
     options = {"adv_steps": steps} if "adv_steps" in method.config.__dataclass_fields__ else {}
-    args = method.config(output_dir="out", robust_method=method.name, report_to="none", use_cpu=True, **options)
-    return method.step_passes(args)
+    return passes_of(method, **options)
 
 
 def cost_setting(cost: dict[str, Any]) -> str:
