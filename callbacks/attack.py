@@ -14,6 +14,7 @@ from typing import Any
 from transformers.trainer_utils import EvalLoopOutput
 
 from hf_robust.attacks import (
+    Cascade,
     Example,
     Plans,
     Victim,
@@ -24,6 +25,7 @@ from hf_robust.attacks import (
     check_attack,
     describe_with_coverage,
     examples_of,
+    fitted,
     log_coverage,
     results_on_data,
     table_coverage,
@@ -31,6 +33,7 @@ from hf_robust.attacks import (
 )
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.engine.journal import prediction_of
+from hf_robust.attacks.engine.ranks import Measured
 from hf_robust.attacks.engine.requests import Columns
 from hf_robust.attacks.static import labelled_file
 from hf_robust.callbacks.best_metric import ExpectedMetrics
@@ -42,6 +45,7 @@ from hf_robust.metrics import (
     Coverage,
     UnionSummary,
     aim_of,
+    cascade_history,
     partial_coverage,
     saturation_warning,
     union_of_attacks,
@@ -161,6 +165,7 @@ class AttackCallback(Measurement):
         if (reason := keys.misleads(metric)) and self.trainer.is_world_process_zero():
             logger.warning("--metric_for_best_model %s %s.", metric, reason)
         victim = self._victim()
+        self.attacks = fitted(self.attacks, victim)
         for name, attack in self.attacks.items():
             check_attack(attack, victim, self.plans, examples_of(attack, self.examples))
             if self.trainer.is_world_process_zero():
@@ -171,8 +176,8 @@ class AttackCallback(Measurement):
         assert trainer is not None and output.metrics is not None
         victim, weights = self._victim(), weights_hash(trainer.model)
         measured = {name: self._attack(name, attack, victim, weights) for name, attack in self.attacks.items()}
-        records = {name: each for name, (each, _) in measured.items()}
-        summaries = {name: AttackSummary.from_records(each, seconds) for name, (each, seconds) in measured.items()}
+        records = {name: each.records for name, each in measured.items()}
+        summaries = {name: AttackSummary.from_records(each.records, each.seconds) for name, each in measured.items()}
         union = union_of_attacks(results_on_data(self.attacks, records))
         for name, summary in summaries.items():
             output.metrics.update({f"eval_{key}": value for key, value in summary.metrics(name).items()})
@@ -180,25 +185,23 @@ class AttackCallback(Measurement):
             output.metrics.update({f"eval_{key}": value for key, value in union.metrics().items()})
         accuracy = accuracy_of(output, results_on_data(self.attacks, summaries))
         if self.vote is not None:
-            rows, seconds = self._attack("vote", self._clean_rows, victim, weights)
-            accuracy = AttackSummary.from_records(rows).extra["accuracy"]
-            output.metrics.update(eval_vote_accuracy=accuracy, eval_vote_seconds=seconds)
+            rows = self._attack("vote", self._clean_rows, victim, weights)
+            accuracy = AttackSummary.from_records(rows.records).extra["accuracy"]
+            output.metrics.update(eval_vote_accuracy=accuracy, eval_vote_seconds=rows.seconds)
         if not trainer.is_world_process_zero():
             return None
         self._warn_if_metric_is_nan(output.metrics)
         for warning in filter(None, (saturation_warning(name, summary) for name, summary in summaries.items())):
             logger.warning(warning)
-        return self._part(records, summaries, union, accuracy)
+        return self._part(measured, summaries, union, accuracy)
 
-    def _attack(
-        self, name: str, attack: AttackOrForeign, victim: Victim, weights: str
-    ) -> tuple[list[AttackRecord], float]:
+    def _attack(self, name: str, attack: AttackOrForeign, victim: Victim, weights: str) -> Measured:
         trainer = self.trainer
         assert trainer is not None
         args, start = trainer.args, time.perf_counter()
         examples = examples_of(attack, self.examples)
-        replayed = self._last_successes(name) if self._warm_start else {}
-        records, seconds = attack_on_ranks(
+        replayed = self._last_successes(name) if self._warm_start and not isinstance(attack, Cascade) else {}
+        measured = attack_on_ranks(
             attack,
             victim,
             examples,
@@ -210,7 +213,7 @@ class AttackCallback(Measurement):
             replayed=replayed,
         )
         self.seconds["attack"] += time.perf_counter() - start
-        return records, seconds
+        return measured
 
     def _last_successes(self, name: str) -> dict[int, Columns]:
         """Successful texts of the last measured epoch by ``idx``, in this run or the run that it resumes."""
@@ -240,14 +243,18 @@ class AttackCallback(Measurement):
 
     def _part(
         self,
-        records: Mapping[str, list[AttackRecord]],
+        measured: Mapping[str, Measured],
         summaries: Mapping[str, AttackSummary],
         union: UnionSummary | None,
         accuracy: float,
     ) -> Part:
         assert self.trainer is not None
         folder = Path(str(self.trainer.args.output_dir)) / RESULTS_FOLDER
+        records = {name: each.records for name, each in measured.items()}
         line = {"accuracy": accuracy, "attacks": {name: summary.history() for name, summary in summaries.items()}}
+        for name, attack in self.attacks.items():
+            if isinstance(attack, Cascade):
+                line["standard"] = cascade_history(attack.describe(), *measured[name][::2])
         rates = [rates_in_words(name, each, self.attacks[name].describe()) for name, each in summaries.items()]
         if union is not None:
             line["union"] = union.history()
@@ -272,6 +279,7 @@ def rates_in_words(name: str, summary: AttackSummary, described: Mapping[str, An
         described: ``Attack.describe()``, which has the attack's goal.
     """
     attacked, extra, aim = summary.num_attacked, summary.extra, aim_of(described, name)
+    name = described.get("standard", name)
     rate = percent(summary.asr, count=attacked)
     asr = f"ASR {rate} %" if math.isfinite(summary.asr) else "ASR n/a"
     if aim.maximises:  # every example that was classified correctly ends as a success

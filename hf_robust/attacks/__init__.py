@@ -13,6 +13,7 @@ from hf_robust.attacks.arguments import (
 )
 from hf_robust.attacks.attack import Attack, Example
 from hf_robust.attacks.building import build_attacks
+from hf_robust.attacks.cascade import Cascade
 from hf_robust.attacks.engine.coverage import describe_with_coverage, log_coverage, require_candidates, table_coverage
 from hf_robust.attacks.engine.examples import choose_examples
 from hf_robust.attacks.engine.journal import attack_key, journal_seconds
@@ -21,6 +22,7 @@ from hf_robust.attacks.engine.probe import check_attack
 from hf_robust.attacks.engine.scheduler import attack_dataset
 from hf_robust.attacks.recipes import ATTACKS, goal_of
 from hf_robust.attacks.resources import Resources
+from hf_robust.attacks.standard import fitted
 from hf_robust.attacks.static import examples_of, results_on_data
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ __all__ = [
     "ATTACKS",
     "Attack",
     "AttackArguments",
+    "Cascade",
     "CausalLanguageModel",
     "Example",
     "MaskedLM",
@@ -75,6 +78,7 @@ __all__ = [
     "choose_examples",
     "describe_with_coverage",
     "examples_of",
+    "fitted",
     "goal_of",
     "journal_seconds",
     "load_encoder",

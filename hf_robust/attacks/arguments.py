@@ -11,6 +11,8 @@ from hf_robust.attacks.static import FILE_PREFIX
 from hf_robust.words import ENGLISH, Protection, check_language, language_name, read_protection
 from hf_robust.words.protected import KINDS
 
+STANDARD = "standard"
+"""The attack that is a fixed list of others (``hf_robust.attacks.standard``)."""
 NO_RELATION = ("neutral", "not_duplicate", "not_equivalent")
 """Labels of pairs without a relation, which an antonym or a "not" does not change."""
 _GENERIC = re.compile(r"^LABEL_(\d+)$")  # what transformers calls a class without a name
@@ -45,8 +47,9 @@ class AttackArguments:
     attacks: list[str] = field(
         default_factory=list,
         metadata={
-            "help": "Attacks to measure the model with, by name (`hf-robust attacks` lists them); file:PATH reads "
-            "labelled adversarial texts from a file, such as AdvGLUE's. Default: none."
+            "help": "Attacks to measure the model with, by name (`hf-robust attacks` lists them); standard runs a "
+            "fixed list of them as one, for numbers that can be compared; file:PATH reads labelled adversarial texts "
+            "from a file, such as AdvGLUE's. Default: none; of `hf-robust attack`: standard."
         },
     )
     attack_num_examples: int = field(default=500, metadata={"help": "Number of examples to attack; 0 or fewer: all."})
@@ -210,7 +213,8 @@ class AttackArguments:
 
     def __post_init__(self) -> None:
         if self.attack_backend == "native":
-            check_recipes(self.recipes, "--attacks", "a file of adversarial texts is file:PATH")
+            recipes = [name for name in self.recipes if name != STANDARD]
+            check_recipes(recipes, "--attacks", f"{STANDARD} runs a list of them, file:PATH a file of texts")
         if len(set(self.attacks)) != len(self.attacks):
             raise ValueError(f"--attacks names an attack twice: {' '.join(self.attacks)}; name each attack once.")
         if self.attack_backend == "textattack":

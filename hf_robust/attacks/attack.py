@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Union
 
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.reading import READINGS, Reading
@@ -20,6 +20,7 @@ from hf_robust.attacks.parts.similarity import SentenceSimilarity
 from hf_robust.words import TEXTATTACK_WORDS, UNICODE_WORDS, WordRule
 
 if TYPE_CHECKING:
+    from hf_robust.attacks.cascade import Cascade
     from hf_robust.attacks.engine.victim import Victim
     from hf_robust.attacks.parts.search import Search
     from hf_robust.metrics import AttackRecord
@@ -200,7 +201,7 @@ class ForeignAttack(Protocol):
         ...
 
 
-AttackOrForeign = Attack | ForeignAttack
+AttackOrForeign = Union[Attack, ForeignAttack, "Cascade"]
 
 
 def _function_name(function: Callable[..., Any]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hf_robust.attacks.arguments import AttackArguments, resolve_frozen_columns, resolve_skip_labels
+from hf_robust.attacks.arguments import STANDARD, AttackArguments, resolve_frozen_columns, resolve_skip_labels
 from hf_robust.attacks.attack import Attack, AttackOrForeign
 from hf_robust.attacks.languages import check_attacks, in_language
 from hf_robust.attacks.parts.candidates import AnyOf, Candidates, FromLexicon
@@ -18,6 +18,7 @@ from hf_robust.attacks.parts.ranking import Ranking, at_random, by_gradient
 from hf_robust.attacks.parts.search import Greedy
 from hf_robust.attacks.recipes import ATTACKS, goal_of
 from hf_robust.attacks.resources import FlaggedResources
+from hf_robust.attacks.standard import standard
 from hf_robust.words import UNICODE_WORDS, Protection
 
 if TYPE_CHECKING:
@@ -133,7 +134,13 @@ def build_attacks(
         frozen_columns=resolve_frozen_columns(args.frozen_columns, text_columns),
     )
     check_attacks(args.language, args.recipes)
-    return {name: _with_flags(ATTACKS[name](resources), args) for name in args.recipes}
+    fixed = AttackArguments(attack_fixed=True, language=args.language, protect=args.protect)
+    return {
+        name: standard(resources, args, lambda attack: _with_flags(attack, fixed))
+        if name == STANDARD
+        else _with_flags(ATTACKS[name](resources), args)
+        for name in args.recipes
+    }
 
 
 def _with_flags(attack: Attack, args: AttackArguments) -> Attack:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from hf_robust.attacks.arguments import STANDARD
 from hf_robust.attacks.languages import check_attacks
+from hf_robust.attacks.standard import member_names
 from hf_robust.words import ENGLISH
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ READERS: Mapping[str, Collection[str]] = {
     "negation_count": ("negation",),
 }
 """Flag -> attacks that read it. Flags of every attack are left out, and `--pos_tagger none`, which adds nothing."""
+_OF_THE_STANDARD = ("attack_lexicon", "sentence_encoder", "masked_lm", "language_model")
+"""Flags of resources that the standard reads. It has no other choice, so that numbers of one name are comparable."""
 _OF_EVERY_ATTACK = ("attack_scores", "attack_time_limit", "attack_max_changed")
 _OF_MEASURING = ("attack_query_budget", "attack_warm_start", "attack_lexicon")
 """Flags of attacks that measure. Attacks that generate training texts have their own budget and use --lexicon."""
@@ -40,7 +44,20 @@ _OF_MEASURING = ("attack_query_budget", "attack_warm_start", "attack_lexicon")
 
 def is_flag_read(flag: str, attacks: Collection[str]) -> bool:
     """Whether at least one of these attacks reads the flag."""
-    return bool(attacks) if flag not in READERS else any(name in READERS[flag] for name in attacks)
+    if STANDARD in attacks and flag in _OF_THE_STANDARD:
+        return True
+    chosen = [name for name in attacks if name != STANDARD]
+    return bool(chosen) if flag not in READERS else any(name in READERS[flag] for name in chosen)
+
+
+def reads_synonyms(attacks: Collection[str]) -> bool:
+    """Whether one of these attacks, or of those of the standard, takes substitutes from the lexicon."""
+    return any(name in READ_SYNONYMS for name in with_members(attacks))
+
+
+def with_members(attacks: Collection[str]) -> list[str]:
+    """Names of the attacks, with those of the standard in its place."""
+    return [member for name in attacks for member in (member_names() if name == STANDARD else [name])]
 
 
 def check_flags_are_read(
@@ -69,6 +86,7 @@ def check_flags_are_read(
     if unread:
         flag = unread[0]
         readers = ", ".join(READERS.get(flag, ())) or "attacks that search for texts"
+        readers += ", and the standard has no choice but its resources" * (STANDARD in attacks)
         value = getattr(args, flag)
         shown = "" if value is True else f" {' '.join(value) if isinstance(value, list) else value}"
         condition = " with --sentence_encoder" if flag == "min_similarity" else ""

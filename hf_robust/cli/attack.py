@@ -56,6 +56,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> str:
     """Attack a checkpoint or a victim; return a table of the rates and some texts before and after."""
     from hf_robust.attacks import AttackArguments
+    from hf_robust.attacks.arguments import STANDARD
     from hf_robust.metrics import saturation_warning
     from hf_robust.reports import guessing_warnings, results_table
     from hf_robust.runs import claim_folder, label_names, load_run
@@ -63,6 +64,8 @@ def run(options: argparse.Namespace) -> str:
     from hf_robust.wiring.checkpoint_attack import AttackOptions, measure_attacks
 
     given = _given(options)
+    if not (options.attacks or options.replay) and options.attack_backend == "native":
+        options.attacks = [STANDARD]
     options.output_dir = output_folder(options)
     values = vars(options)
     flags = AttackArguments(

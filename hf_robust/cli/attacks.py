@@ -16,9 +16,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> str:
     """Return a row for each attack: its name and what it does."""
     from hf_robust.attacks import ATTACKS
+    from hf_robust.attacks.arguments import STANDARD
+    from hf_robust.attacks.standard import member_names
 
     rows = [[name, _first_line(sys.modules[recipe.__module__], name)] for name, recipe in ATTACKS.items()]
-    return columns([["attack", "what it does"], *rows])
+    listed = f"a fixed list of attacks as one, for numbers that can be compared: {', '.join(member_names())}"
+    return columns([["attack", "what it does"], *rows, [STANDARD, listed]])
 
 
 def _first_line(module: Any, name: str) -> str:

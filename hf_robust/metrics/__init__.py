@@ -1,6 +1,7 @@
 """Rates and intervals, and the records that they are computed from. Importing it loads neither torch nor sklearn."""
 
 from hf_robust.metrics.budget import asr_at_budget
+from hf_robust.metrics.cascade import cascade_history
 from hf_robust.metrics.certificates import Certificate, CertificateSummary
 from hf_robust.metrics.coverage import (
     Coverage,
@@ -47,6 +48,7 @@ __all__ = [
     "UnionSummary",
     "aim_of",
     "asr_at_budget",
+    "cascade_history",
     "coverage_of_card",
     "error_transition",
     "holm",

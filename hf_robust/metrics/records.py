@@ -10,6 +10,7 @@ from typing import Any
 from hf_robust.words import Text, word_rule
 
 STATUSES = ("succeeded", "failed", "skipped")
+_OF_A_CASCADE = ("members", "quality")
 
 
 @dataclass
@@ -37,6 +38,8 @@ class AttackRecord:
             original; empty if the model reads all of it; None in older files.
         raised: for attacks that keep the prediction, whether the perturbed text has a higher score than the clean one
             by what the search climbed (the margin also differs if both probabilities are 1); None in older files.
+        members: of a cascade, the queries of each attack that met the example, in its order; the last one ended it.
+        quality: of a success of a cascade, what its text is like (``hf_robust.attacks.quality``).
     """
 
     idx: int
@@ -58,6 +61,8 @@ class AttackRecord:
     word_rule: str = "textattack"
     read: list[list[int]] | None = None
     raised: bool | None = None
+    members: dict[str, int] | None = None
+    quality: dict[str, float] | None = None
 
     def text(self, columns: Sequence[str]) -> Text:
         """A text of this record, split by its word rule."""
@@ -78,8 +83,9 @@ class AttackRecord:
         return sum(end - first for first, end in self.read) if self.read else len(self.text(self.original).words)
 
     def to_json(self) -> dict[str, Any]:
-        """The record as a JSON-ready dict."""
-        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        """The record as a JSON-ready dict; what only a cascade has is left out of the records of one attack."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {key: value for key, value in values.items() if value is not None or key not in _OF_A_CASCADE}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> AttackRecord:

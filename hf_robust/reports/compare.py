@@ -8,7 +8,11 @@ from typing import Any
 
 from hf_robust.metrics import aim_of
 from hf_robust.reports.aims import is_static
+from hf_robust.reports.standard import unlike_standards
 from hf_robust.runs import Run, max_length_of
+
+STANDARD = "standard"
+"""The attack that is a list of others; its name in the run card says its resources."""
 
 
 class IncomparableRunsError(ValueError):
@@ -36,7 +40,13 @@ def differences(runs: Sequence[Run]) -> list[str]:
             if mine is not None and theirs is not None and mine != theirs:
                 reasons.append(f"data {key} differs, {mine!r} and {theirs!r} {pair}")
         reasons += [f"{reason} {pair}" for reason in _length_differences(first, other)]
-        reasons += [f"{reason} {pair}" for reason in _attack_differences(_attacks(first), _attacks(other))]
+        unlike = unlike_standards([first, other])
+        reasons += [unlike] * bool(unlike)
+        reasons += [
+            f"{reason} {pair}"
+            for reason in _attack_differences(_attacks(first), _attacks(other))
+            if not (unlike and reason.startswith(f"attack {STANDARD!r}"))
+        ]
         reasons += [f"{reason} {pair}" for reason in _vote_differences(first, other)]
         reasons += [f"{reason} {pair}" for reason in _certificate_differences(first, other)]
     return reasons

@@ -24,6 +24,7 @@ from hf_robust.reports.report_tables import (
     certified_table,
     cost_table,
     runs_table,
+    standard_tables,
     tests_table,
     union_tables,
 )
@@ -139,7 +140,7 @@ def _attacks(attacks: Sequence[str], groups: Sequence[Sequence[Run]], runs: Sequ
     section = Section("Attacks", tables=[attack_table(attack, groups) for attack in attacks])
     title = "Clean accuracy and attack success rates of the published weights"
     section.pictures = [_picture(comparison_figure(runs), folder, COMPARISON_STEM, title)]
-    section.tables += union_tables(groups)
+    section.tables += union_tables(groups) + standard_tables(groups)
     if (certified := certified_table(groups)) is not None:
         section.tables.append(certified)
     return section

@@ -29,6 +29,7 @@ from hf_robust.reports.groups import data_name, group_names, model_name, publish
 from hf_robust.reports.guessing import dagger
 from hf_robust.reports.paired_tests import ASR, ROBUST, PairedTest
 from hf_robust.reports.points import Rate, accuracy_rate, attack_rate, over_runs, rate_of
+from hf_robust.reports.standard import member_rows, standard_in_words, standard_of
 from hf_robust.runs import Run
 
 Groups = Sequence[Sequence[Run]]
@@ -159,6 +160,18 @@ def union_tables(groups: Groups) -> list[Table]:
                     ]
                 )
         tables.append(Table(label[0].upper() + label[1:], ["method", "seeds", "robust accuracy, %", "N"], rows))
+    return tables
+
+
+def standard_tables(groups: Groups) -> list[Table]:
+    """What each attack of the standard evaluation added, one table for each run that was measured by it."""
+    tables = []
+    for name, group in zip(group_names(groups), groups, strict=True):
+        for run in group:
+            if entry := standard_of(run):
+                header, rows = member_rows(entry)
+                cells = [[text_cell(one) for one in row] for row in rows]
+                tables.append(Table(f"{name}, {run.path.name}. {standard_in_words(entry)}", header, cells))
     return tables
 
 

@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from hf_robust.metrics import partial_coverage, texts_covered
-from hf_robust.reports.aims import is_obstinate, robust_accuracy_applies, success_of, success_rate_applies
+from hf_robust.reports.aims import (
+    described_in,
+    is_obstinate,
+    robust_accuracy_applies,
+    success_of,
+    success_rate_applies,
+)
 from hf_robust.reports.cells import (
     NOTHING,
     OBSTINACY,
@@ -33,6 +39,7 @@ from hf_robust.reports.cells import (
 from hf_robust.reports.compare import differences, require_comparable
 from hf_robust.reports.groups import data_name, group_by_seed, group_names, model_name, published_epochs
 from hf_robust.reports.guessing import GUESSING_NOTE, dagger
+from hf_robust.reports.standard import members_table, standard_in_words, standard_of
 from hf_robust.runs import Run, attack_names, load_run
 
 
@@ -70,7 +77,7 @@ def results_table(run: Run) -> str:
     """Table of clean accuracy and every attack on the published weights of one run, as in the model card.
 
     Clean accuracy in the row of an attack is measured on the examples of that attack. A line below the table says how
-    many texts had a substitute, for attacks that could not change all texts.
+    many texts had a substitute, for attacks that could not change all texts. The standard has a table of its attacks.
     """
     line = run.published
     clean = percent(float(line["accuracy"]), accuracy_interval(run), run.eval_samples)
@@ -96,13 +103,15 @@ def results_table(run: Run) -> str:
         if coverage
     ]
     note = f"\nTexts with at least one substitute: {', '.join(partial_ones)}.\n" if partial_ones else ""
-    return markdown_table(header, rows) + note
+    standard = standard_of(run)
+    details = "" if standard is None else f"\n{standard_in_words(standard)}\n\n{members_table(standard)}"
+    return markdown_table(header, rows) + note + details
 
 
 def _attack_row(run: Run, attack: str, result: dict[str, Any]) -> list[str]:
     clean, interval = clean_accuracy_of(run, attack)
     return [
-        attack,
+        str(described_in(run, attack).get("standard", attack)),
         percent(clean, interval, result.get("num_examples")),
         _rate(result, "robust_accuracy") if robust_accuracy_applies(run, attack) else NOTHING,
         _rate(result, "asr") if success_rate_applies(run, attack) else NOTHING,

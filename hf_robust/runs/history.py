@@ -5,7 +5,9 @@ attacks it also has their union, ``"union": {"attacks": ["synonym", ...], "num_e
 "robust_accuracy_low": 0.26, "robust_accuracy_high": 0.34}``. With certificates it has
 ``"certified": {"certified_accuracy": 0.3, "smoothed_accuracy": 0.8, ...}``, the numbers of
 ``hf_robust.metrics.CertificateSummary``. A rate that does not exist (no example was attacked) is ``null`` in the file,
-so that any JSON reader can read it, and ``nan`` in memory.
+so that any JSON reader can read it, and ``nan`` in memory. With the standard evaluation it has
+``"standard": {"name": "standard-v1/wordnet", "robust_accuracy": 0.2, "members": [...], ...}``, the numbers of
+``hf_robust.metrics.cascade_history``.
 """
 
 from __future__ import annotations
@@ -105,7 +107,8 @@ def _validated(line: Any, where: str) -> HistoryLine:
             raise ValueError(f"{where}: attack {name!r} needs numbers and an 'asr', got {result!r}.")
     validated = {name: {key: _null_to_nan(value) for key, value in result.items()} for name, result in attacks.items()}
     read = {"accuracy": _null_to_nan(line.get("accuracy")), "attacks": validated}
-    return {**line, **read, **_validated_union(line, where), **_validated_certified(line, where)}
+    more = (_validated_union, _validated_certified, _validated_standard)
+    return {**line, **read, **{key: value for check in more for key, value in check(line, where).items()}}
 
 
 def _validated_union(line: HistoryLine, where: str) -> dict[str, Any]:
@@ -132,6 +135,16 @@ def _validated_certified(line: HistoryLine, where: str) -> dict[str, Any]:
     ):
         raise ValueError(f"{where}: 'certified' needs numbers and a 'certified_accuracy', got {numbers!r}.")
     return {"certified": {key: _null_to_nan(value) for key, value in numbers.items()}}
+
+
+def _validated_standard(line: HistoryLine, where: str) -> dict[str, Any]:
+    if "standard" not in line:
+        return {}
+    entry = line["standard"]
+    needed = ("name", "robust_accuracy", "num_examples", "members")
+    if not isinstance(entry, dict) or any(key not in entry for key in needed):
+        raise ValueError(f"{where}: 'standard' needs {', '.join(needed)}, got {entry!r:.200}.")
+    return {"standard": {key: _null_to_nan(value) for key, value in entry.items()}}
 
 
 def _is_rate(value: Any) -> bool:

@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from hf_robust.attacks import ATTACKS, goal_of
+from hf_robust.attacks import ATTACKS, AttackArguments, goal_of
+from hf_robust.attacks.arguments import STANDARD
+from hf_robust.attacks.standard import RESOURCE_FLAGS
 from hf_robust.attacks.static import FILE_PREFIX
 from hf_robust.metrics.keys import ANY_ATTACK_KEYS, RATE_KEYS
 from hf_robust.metrics.task import BUILT_IN, TASK_METRICS, possible_metrics
@@ -54,6 +56,7 @@ def check_sweep(sweep: Sweep, data: Path | None) -> None:
         parsed = [check_point(point, data) for point in points]
     if sweep.search is None:
         _check_distinct(points, parsed)
+    _check_one_standard(points, parsed)
     names = [*sweep.objectives, *(metric for figure in sweep.figures for metric in figure.metrics)]
     for metric in dict.fromkeys(names):
         for point, arguments in zip(points, parsed, strict=True):
@@ -79,6 +82,28 @@ def corners(search: Search) -> Iterator[Point]:
     for name, dimension in search.space.items():
         for value in dimension.ends[1:]:
             yield search.point({**first, name: value})
+
+
+def _check_one_standard(points: Sequence[Point], parsed: Sequence[Arguments]) -> None:
+    """Refuse points whose standard evaluations have different resources, since their numbers cannot be compared."""
+    named = [
+        (point.name, arguments.attack)
+        for point, arguments in zip(points, parsed, strict=True)
+        if STANDARD in arguments.attack.attacks and arguments.attack.attack_strategy != "no"
+    ]
+    for flag in RESOURCE_FLAGS:
+        values = {str(_resource(attack, flag)): name for name, attack in named}
+        if len(values) > 1:
+            (one, first), (other, second), *_ = values.items()
+            raise ValueError(
+                f"the points {first} and {second} measure by the standard with other resources (--{flag} {one} and "
+                f"{other}), and their numbers cannot be compared: give all points the same, such as one "
+                "--attack_lexicon, or name other attacks."
+            )
+
+
+def _resource(attack: AttackArguments, flag: str) -> Any:
+    return attack.synonym_source() if flag == "lexicon" else getattr(attack, flag)
 
 
 def _check_distinct(points: Sequence[Point], parsed: Sequence[Arguments]) -> None:

@@ -23,6 +23,7 @@ from hf_robust.reports import (
     value_text,
 )
 from hf_robust.reports.guessing import DAGGER
+from hf_robust.reports.standard import require_one_standard
 from hf_robust.runs import Run, write_json, write_text
 from hf_robust.sweep.file import METHOD, SEED, FigureRequest, Point, Sweep
 from hf_robust.sweep.runs import FAILED, folder_of, is_finished
@@ -67,12 +68,18 @@ def result_line(sweep: Sweep, folder: Path) -> str:
 
 
 def write_summary(sweep: Sweep, points: Sequence[Point], output: Path) -> str:
-    """Write the table, its numbers and the pictures of the finished runs; return the text to print."""
+    """Write the table, its numbers and the pictures of the finished runs; return the text to print.
+
+    Raises:
+        ValueError: an objective is of the standard evaluation, and the runs were measured by different standards.
+    """
     folders = [folder_of(output, point) for point in points]
     states = {folder.name: _state(folder) for folder in folders}
     runs = [load_evaluated(folder) for folder in folders if states[folder.name] == "finished"]
     settings = settings_of(runs, sweep.varied)
     objectives = objectives_of(sweep, runs)
+    if any(name.removeprefix("eval_").startswith("standard_") for name in objectives):
+        require_one_standard(runs)
     pictures, remarks = _draw(sweep, settings, objectives, output) if runs else ([], [])
     card = {
         "objectives": {name: "maximize" if more else "minimize" for name, more in objectives.items()},

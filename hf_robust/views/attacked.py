@@ -117,7 +117,7 @@ class AttackedViews:
         from hf_robust.attacks import attack_key, attack_on_ranks
         from hf_robust.attacks.engine.journal import prediction_of
 
-        records, _ = attack_on_ranks(
+        records = attack_on_ranks(
             self.attack,
             victim,
             examples,
@@ -127,7 +127,7 @@ class AttackedViews:
             plans=context.plans,
             progress=context.progress,
             check_candidates=False,
-        )
+        ).records
         warning = saturation_warning(self.attack.name, AttackSummary.from_records(records))
         if warning and context.rank == 0:
             logger.warning(warning)

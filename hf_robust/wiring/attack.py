@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.attacks import AttackArguments
+from hf_robust.attacks.arguments import STANDARD
 from hf_robust.lexicons import Lexicon, TableLexicon
 from hf_robust.runs import claim_folder, require_writable
 from hf_robust.wiring.attack_results import AttackResults, write_attacks
@@ -34,7 +35,7 @@ _OPTIONS = {field.name for field in dataclasses.fields(AttackOptions)} - {
 def attack(
     victim: Any,
     rows: Any,
-    attacks: str | Sequence[str],
+    attacks: str | Sequence[str] = STANDARD,
     *,
     lexicon: LexiconLike | None = None,
     antonym_lexicon: LexiconLike | None = None,
@@ -53,7 +54,7 @@ def attack(
             probabilities or logits [texts, classes]. A function may have ``class_names``, the names of its classes.
         rows: a ``datasets.Dataset``, a pandas table, a list of mappings, of (text, label) or of (text, second text,
             label); all of them are attacked unless ``attack_num_examples`` is given. Or a string as for ``--data``.
-        attacks: one name of ``ATTACKS``, or several.
+        attacks: one name of ``ATTACKS``, or several, or "standard", a fixed list of them as one attack.
         lexicon, antonym_lexicon: a ``Lexicon``, a mapping word -> substitutes, or a string as for ``--lexicon``.
         output_dir: folder for the files of `hf-robust attack` and for the journal, from which a call that was
             interrupted continues; None writes nothing.

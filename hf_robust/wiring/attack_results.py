@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hf_robust.attacks import results_on_data
+from hf_robust.attacks import Cascade, results_on_data
 from hf_robust.attacks.attack import AttackOrForeign
-from hf_robust.metrics import AttackRecord, AttackSummary, asr_at_budget, union_of_attacks
+from hf_robust.metrics import AttackRecord, AttackSummary, asr_at_budget, cascade_history, union_of_attacks
 from hf_robust.metrics.budget import budgets_up_to
 from hf_robust.reports import draw_asr_by_budget, results_table
 from hf_robust.reports.captions import data_title
@@ -43,6 +43,7 @@ class AttackResults:
         card: the run card of the measurement.
         remark: a warning if the plain model was measured instead of the method's inference, else "".
         queries: with ``--keep_queries``, the file of the texts that this rank scored, by attack.
+        member_seconds: seconds of each attack of a cascade, by the name of the cascade.
     """
 
     records: dict[str, list[AttackRecord]]
@@ -51,6 +52,7 @@ class AttackResults:
     card: RunCard
     remark: str = ""
     queries: Mapping[str, Path] = field(default_factory=dict)
+    member_seconds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return results_table(Run(Path(), [self.history_line], self.card, None))
@@ -62,6 +64,9 @@ class AttackResults:
         clean = [summary.extra["accuracy"] for summary in results_on_data(self.attacks, self.summaries).values()]
         line: dict[str, Any] = {"epoch": 0.0, "step": 0, "accuracy": clean[0] if clean else math.nan}
         line["attacks"] = {name: summary.history() for name, summary in self.summaries.items()}
+        for name, attack in self.attacks.items():
+            if isinstance(attack, Cascade):
+                line["standard"] = cascade_history(attack.describe(), self.records[name], self.member_seconds[name])
         union = union_of_attacks(results_on_data(self.attacks, self.records))
         return line if union is None else {**line, "union": union.history()}
 
@@ -84,6 +89,7 @@ def write_attacks(results: AttackResults, folder: Path) -> None:
     summary = {
         "results": {name: dataclasses.asdict(rates) for name, rates in results.summaries.items()},
         "union": results.history_line.get("union"),
+        **({"standard": standard} if (standard := results.history_line.get("standard")) else {}),
         "asr_by_budget": {name: _by_budget(records) for name, records in searched.items()},
     }
     write_json(folder / ATTACK_SUMMARY_FILE, {**redact(results.card), **summary})

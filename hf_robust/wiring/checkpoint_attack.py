@@ -21,12 +21,14 @@ from hf_robust.attacks import (
     choose_examples,
     describe_with_coverage,
     examples_of,
+    fitted,
     log_coverage,
     results_on_data,
     table_coverage,
 )
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.engine.black_box import BlackBox
+from hf_robust.attacks.engine.ranks import Measured
 from hf_robust.attacks.flag_readers import check_flags_are_read
 from hf_robust.data import GLUE_TASKS
 from hf_robust.data.arguments import DataTrainingArguments
@@ -118,11 +120,14 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments, given: Given
     opened = _opened(options, given)
     task = _task(options, flags, opened, lexicons, given.corpus)
     victim = _victim(task, flags, opened)
+    task.attacks = fitted(task.attacks, victim)
     if isinstance(victim, BlackBox):
         require_repeatable(victim, task.examples)
     plans = Plans(cache_folder() / "plans")
     coverage = {name: _coverage(attack, plans, victim, task.examples) for name, attack in task.attacks.items()}
-    records, summaries, queries = _run(task, victim, plans, options)
+    measured, queries = _run(task, victim, plans, options)
+    records = {name: each.records for name, each in measured.items()}
+    summaries = {name: AttackSummary.from_records(each.records, each.seconds) for name, each in measured.items()}
     card = measured_card(
         opened.name,
         options.command_line,
@@ -137,7 +142,8 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments, given: Given
     if task.vote is not None:
         card["vote"] = task.vote.describe()
     card |= opened.card(options.ranks)
-    return AttackResults(records, summaries, task.attacks, card, opened.restored.remark, queries)
+    seconds = {name: each.by_member for name, each in measured.items()}
+    return AttackResults(records, summaries, task.attacks, card, opened.restored.remark, queries, seconds)
 
 
 def _opened(options: AttackOptions, given: GivenVictim) -> OpenedVictim:
@@ -331,8 +337,8 @@ def data_arguments(options: AttackOptions, data: str, max_length: int = SCRIPT_L
 
 def _run(
     task: _AttackTask, victim: Victim | BlackBox, plans: Plans, options: AttackOptions
-) -> tuple[dict[str, list[AttackRecord]], dict[str, AttackSummary], dict[str, Path]]:
-    records, summaries, queries = {}, {}, {}
+) -> tuple[dict[str, Measured], dict[str, Path]]:
+    measured, queries = {}, {}
     weights, prediction = identity_of(victim)
     journals, ranks = None if options.output_dir is None else options.output_dir / JOURNAL_FOLDER, options.ranks
     for name, attack in task.attacks.items():
@@ -342,7 +348,7 @@ def _run(
             require_same_answers(victim, share_path(journals, key, ranks.rank, ranks.number), examples)
         if options.keep_queries and journals is not None:
             queries[name] = share_path(journals, f"{key}-queries", ranks.rank, ranks.number)
-        records[name], seconds = attack_on_ranks(
+        measured[name] = attack_on_ranks(
             attack,
             victim,
             examples,
@@ -354,5 +360,4 @@ def _run(
             check_candidates=False,
             queries=queries.get(name),
         )
-        summaries[name] = AttackSummary.from_records(records[name], seconds)
-    return records, summaries, queries
+    return measured, queries

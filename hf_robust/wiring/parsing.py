@@ -18,7 +18,7 @@ from transformers import HfArgumentParser
 
 from hf_robust.attacks import ATTACKS, goal_of
 from hf_robust.attacks.arguments import AttackArguments
-from hf_robust.attacks.flag_readers import READ_WORD_VECTORS, check_flags_are_read
+from hf_robust.attacks.flag_readers import READ_WORD_VECTORS, check_flags_are_read, with_members
 from hf_robust.attacks.static import named_files
 from hf_robust.callbacks.best_metric import ExpectedMetrics, check_best_metric
 from hf_robust.certify.arguments import CertifyArguments
@@ -296,7 +296,8 @@ def check_word_vectors(arguments: Arguments) -> None:
     model, attack = arguments.model, arguments.attack
     if attack.word_vectors is None or model.is_new_word_model:
         return
-    readers = [name for name in [*attack.attacks, *training_attacks(arguments)] if name in READ_WORD_VECTORS]
+    named = with_members([*attack.attacks, *training_attacks(arguments)])
+    readers = [name for name in named if name in READ_WORD_VECTORS]
     if not readers or attack.attack_backend != "native":
         raise ValueError(
             f"nothing in this run reads --word_vectors {attack.word_vectors}: {model.model_name_or_path} has its own "

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from hf_robust.attacks.arguments import AttackArguments
-from hf_robust.attacks.flag_readers import READ_SYNONYMS
+from hf_robust.attacks.flag_readers import reads_synonyms
 from hf_robust.lexicons import Lexicon, load_lexicon
 from hf_robust.metrics import Coverage
 from hf_robust.words import words_of
@@ -39,14 +39,14 @@ def load_lexicons(
     native = flags.attack_backend == "native"
     measured = flags.recipes if native and flags.attack_strategy != "no" else []
     held_out = flags.synonym_source() != flags.lexicon
-    needs_synonyms = "synonyms" in needs or voted or (native and _read_synonyms(view_attacks))
+    needs_synonyms = "synonyms" in needs or voted or (native and reads_synonyms(view_attacks))
     given = given or {}
     lexicons: Lexicons = dict.fromkeys(("synonyms", "antonyms", "attack_synonyms"))
-    if needs_synonyms or (_read_synonyms(measured) and not held_out):
+    if needs_synonyms or (reads_synonyms(measured) and not held_out):
         lexicons["synonyms"] = given.get("synonyms") or load_lexicon(flags.lexicon, "synonym", flags.language)
     if "antonyms" in needs or "antonym" in measured:
         lexicons["antonyms"] = given.get("antonyms") or load_lexicon(flags.antonym_source(), "antonym", flags.language)
-    if _read_synonyms(measured) and held_out:
+    if reads_synonyms(measured) and held_out:
         lexicons["attack_synonyms"] = load_lexicon(flags.synonym_source(), "synonym", flags.language)
     return lexicons
 
@@ -56,7 +56,3 @@ def described(lexicons: Lexicons, coverage: Mapping[str, Coverage]) -> dict[str,
     covered = {role: {"coverage": shares.describe()} for role, shares in coverage.items()}
     loaded = {role: lexicon for role, lexicon in lexicons.items() if lexicon is not None}
     return {role: {**lexicon.describe(), **covered.get(role, {})} for role, lexicon in loaded.items()}
-
-
-def _read_synonyms(attacks: Collection[str]) -> bool:
-    return any(name in READ_SYNONYMS for name in attacks)

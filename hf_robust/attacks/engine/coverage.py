@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from hf_robust.attacks.attack import Attack, AttackOrForeign, Example
+from hf_robust.attacks.cascade import Cascade
 from hf_robust.attacks.engine.classifier import Classifier
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.excerpt import excerpt_of
@@ -30,11 +31,13 @@ def table_coverage(
     """Count the open words with a substitute in the attack's table, and the texts that have such a word.
 
     The attack's constraints on single words apply. Returns None if the attack has no table or brings its own texts.
+    Of a cascade the first attack with a table counts.
 
     Args:
         classifier: the classifier under attack, which knows what it reads of a text; None if it reads all.
         max_examples: number of examples to count, evenly spaced; None for all. Planning one takes milliseconds.
     """
+    attack = _with_table(attack)
     if not isinstance(attack, Attack) or attack.own_examples is not None or attack.candidates.lookup is None:
         return None
     table_attack = replace(attack, candidates=attack.candidates.lookup)
@@ -52,6 +55,7 @@ def log_coverage(attack: AttackOrForeign, coverage: Coverage | None, examples: S
 
     Also warn of an English table that lacks most words of the examples.
     """
+    attack = _with_table(attack)
     for sentence in filter(None, (unknown_words(table, [row.texts for row in examples]) for table in _tables(attack))):
         logger.warning("%s attack: %s.", attack.name, sentence)
     if coverage is None or not coverage.open_words or not isinstance(attack, Attack):
@@ -96,6 +100,10 @@ def require_candidates(
     flag = attack.candidates.flag
     remedy = f"give a table of their language and words ({flag}), or " * bool(flag)
     raise ValueError(f"{problem}substitute in {_source(attack)}; {remedy}leave the attack out.")
+
+
+def _with_table(attack: AttackOrForeign) -> AttackOrForeign:
+    return (attack.with_table or attack) if isinstance(attack, Cascade) else attack
 
 
 def _open_words(attack: Attack, plan: Plan, classifier: Classifier | None) -> set[int]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hf_robust.attacks.attack import Attack, AttackOrForeign, Example
+from hf_robust.attacks.cascade import Cascade
 from hf_robust.attacks.engine.coverage import require_candidates
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.plans import Plans
@@ -32,6 +33,10 @@ def check_attack(attack: AttackOrForeign, victim: Classifier, plans: Plans, exam
     Raises:
         ValueError: no example can be changed, or the trial run failed.
     """
+    if isinstance(attack, Cascade):
+        for member in attack.members:
+            check_attack(member, victim, plans, examples)
+        return
     require_candidates(attack, plans, examples, victim)
     if not isinstance(attack, Attack) or not examples:
         return

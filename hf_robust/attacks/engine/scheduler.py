@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tqdm import tqdm
 
-from hf_robust.attacks.attack import Attack, AttackOrForeign, Example
+from hf_robust.attacks.attack import Attack, AttackOrForeign, Example, ForeignAttack
+from hf_robust.attacks.cascade import Cascade
 from hf_robust.attacks.engine.coverage import require_candidates
 from hf_robust.attacks.engine.excerpt import Excerpt, excerpt_of, start_reader
 from hf_robust.attacks.engine.journal import Journal
@@ -80,6 +81,15 @@ def attack_dataset(
     """
     _check_examples(examples, victim)
     plans = Plans() if plans is None else plans
+    if isinstance(attack, Cascade):
+        options: dict[str, Any] = {
+            "plans": plans,
+            "progress": progress,
+            "seed": seed,
+            "live": live,
+            "queries": queries,
+        }
+        return _cascade_dataset(attack, victim, examples, journal, **options)
     if check_candidates and examples:
         require_candidates(attack, plans, examples, victim)
     book = Journal(journal)
@@ -105,6 +115,18 @@ def attack_dataset(
     return sorted(records, key=lambda record: record.idx)
 
 
+def _cascade_dataset(
+    cascade: Cascade, victim: Classifier, examples: Sequence[Example], journal: Path | None, **options: Any
+) -> list[AttackRecord]:
+    """Records of a cascade, whose attacks have a journal each."""
+
+    def attack_one(attack: Attack, left: Sequence[Example]) -> tuple[list[AttackRecord], float]:
+        book = None if journal is None else journal.with_name(f"{journal.stem}-{attack.name}{journal.suffix}")
+        return attack_dataset(attack, victim, left, journal=book, check_candidates=False, **options), 0.0
+
+    return cascade.run(examples, attack_one)[0]
+
+
 def _spans(victim: Classifier, record: AttackRecord) -> list[list[int]]:
     """For each text column the range [first, end) of the words that the model reads; empty if it reads all words."""
     text = record.text(record.original)
@@ -127,7 +149,7 @@ def _log_near_ties(attack: AttackOrForeign, records: Sequence[AttackRecord]) -> 
 
 
 def _records(
-    attack: AttackOrForeign,
+    attack: Attack | ForeignAttack,
     victim: Classifier,
     waiting: deque[Example],
     plans: Plans,

@@ -1,0 +1,93 @@
+"""What each attack of a cascade added, at what cost, and the quality of the successes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hf_robust.metrics.rates import AttackSummary, changed_words
+from hf_robust.metrics.records import AttackRecord
+
+_MEANS = ("similarity", "surprise")
+_COUNTS = {"antonym": "antonyms", "same_meaning": "same_meaning"}
+
+
+@dataclass(frozen=True)
+class MemberSummary:
+    """One attack of a cascade: ``met`` correct examples that withstood all before it, of which it ``added`` some.
+
+    ``queries`` and ``seconds`` are sums. ``quality`` is that of its successes.
+    """
+
+    name: str
+    met: int
+    added: int
+    queries: int
+    seconds: float
+    quality: dict[str, float]
+
+
+def members_of(
+    names: Sequence[str], records: Sequence[AttackRecord], seconds: Mapping[str, float]
+) -> list[MemberSummary]:
+    """The attacks of a cascade in their order, by the records of the cascade."""
+    summaries = []
+    for name in names:
+        met = [record for record in records if record.members and name in record.members]
+        attacked = [record for record in met if record.status != "skipped"]
+        added = [record for record in attacked if record.status == "succeeded" and _ended_by(record) == name]
+        queries = sum((record.members or {})[name] for record in met)
+        took = seconds.get(name, 0.0)
+        summaries.append(MemberSummary(name, len(attacked), len(added), queries, took, quality_of(added)))
+    return summaries
+
+
+def quality_of(records: Sequence[AttackRecord]) -> dict[str, float]:
+    """Quality of the successes among the records: their number, means of shares and scores, and counts.
+
+    ``changed_share``, ``similarity`` and ``surprise`` are means over successes; ``antonyms`` and ``same_meaning``
+    count successes. What was not measured is left out.
+    """
+    successes = [record for record in records if record.status == "succeeded"]
+    numbers: dict[str, float] = {"successes": len(successes)}
+    if share := changed_words(successes).get("changed_share"):
+        numbers["changed_share"] = share
+    measured = [record.quality for record in successes if record.quality]
+    for key in _MEANS:
+        values = [quality[key] for quality in measured if key in quality]
+        numbers |= {key: sum(values) / len(values)} if values else {}
+    for key, name in _COUNTS.items():
+        values = [quality[key] for quality in measured if key in quality]
+        numbers |= {name: int(sum(values))} if values else {}
+    return numbers
+
+
+def cascade_history(
+    described: Mapping[str, Any], records: Sequence[AttackRecord], seconds: Mapping[str, float]
+) -> dict[str, Any]:
+    """The entry ``standard`` in a line of ``robustness_history.jsonl``.
+
+    Args:
+        described: the cascade's description, with its title and resources.
+        seconds: by attack that met an example.
+    """
+    summary = AttackSummary.from_records(records, sum(seconds.values()))
+    return {
+        "name": described["standard"],
+        "version": str(described["standard"]).split("/")[0],
+        "resources": described["resources"],
+        "accuracy": summary.extra["accuracy"],
+        "robust_accuracy": summary.robust_accuracy,
+        "robust_accuracy_low": summary.robust_accuracy_low,
+        "robust_accuracy_high": summary.robust_accuracy_high,
+        "num_examples": summary.num_examples,
+        "queries": sum(record.queries for record in records),
+        "seconds": summary.seconds,
+        "members": [vars(member) for member in members_of(list(described["members"]), records, seconds)],
+        "quality": quality_of(records),
+    }
+
+
+def _ended_by(record: AttackRecord) -> str:
+    return list(record.members or {})[-1]
