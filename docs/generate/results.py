@@ -13,6 +13,7 @@ from benchmarks.study import (
     budgets_page,
     certificate_tables,
     embedding_tables,
+    gpu_table,
     large_data_table,
     sharded_table,
     study_page,
@@ -44,6 +45,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "certificates": certificate_tables.compact,
     "sharded": sharded_table.compact,
     "large_data": large_data_table.compact,
+    "gpu": gpu_table.compact,
     "architectures": architectures.compact,
 }
 DOCS, BENCHMARKS = ROOT / "docs", ROOT / "benchmarks"
