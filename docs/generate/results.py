@@ -15,6 +15,7 @@ from benchmarks.study import (
     embedding_tables,
     gpu_table,
     large_data_table,
+    leaderboard_part,
     sharded_table,
     study_page,
     text_tables,
@@ -46,6 +47,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "sharded": sharded_table.compact,
     "large_data": large_data_table.compact,
     "gpu": gpu_table.compact,
+    "leaderboard": leaderboard_part.compact,
     "architectures": architectures.compact,
 }
 DOCS, BENCHMARKS = ROOT / "docs", ROOT / "benchmarks"
