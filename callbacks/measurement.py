@@ -15,6 +15,7 @@ from transformers.trainer_utils import EvalLoopOutput, IntervalStrategy
 
 from hf_robust.adversary import preserved_random_state
 from hf_robust.attacks import ATTACKS, Victim
+from hf_robust.attacks.arguments import STANDARD
 from hf_robust.callbacks.best_metric import ExpectedMetrics, check_best_metric
 from hf_robust.callbacks.predictions import accuracy_of, guessing_of_evaluation
 from hf_robust.metrics.keys import lower_is_better
@@ -329,7 +330,7 @@ def expected_of(trainer: Trainer) -> ExpectedMetrics:
     strategy = IntervalStrategy(trainer.args.eval_strategy)
     expected = ExpectedMetrics(
         getattr(trainer.compute_metrics, "names", None),
-        known=ATTACKS,
+        known=(*ATTACKS, STANDARD),
         # If the Trainer never evaluates, measurements still evaluate at the end of each epoch.
         eval_strategy="epoch" if strategy is IntervalStrategy.NO else strategy.value,
     )

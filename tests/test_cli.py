@@ -66,7 +66,7 @@ def test_methods_and_attacks_are_listed(capsys: pytest.CaptureFixture[str]) -> N
     triplet = next(row for row in listed if row.startswith("bat_triplet"))
     assert "chen2022balanced: Balanced Adversarial Training" in triplet
     assert main(["attacks"]) == 0
-    assert [row.split()[0] for row in capsys.readouterr().out.splitlines()[1:]] == list(ATTACKS)
+    assert [row.split()[0] for row in capsys.readouterr().out.splitlines()[1:]] == [*ATTACKS, "standard"]
 
 
 def test_attack_writes_records_and_summary(
@@ -428,7 +428,9 @@ def test_attack_needs_attacks_and_data(
     model_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     call = ["attack", str(model_folder()), "--output_dir", str(tmp_path)]
-    assert main([*call, "--data", "x.csv"]) == 2
+    assert main([*call]) == 2
+    assert "--attacks standard needs texts to attack: give them by --data." in capsys.readouterr().err
+    assert main([*call, "--data", "x.csv", "--attack_backend", "textattack"]) == 2
     assert "no attack is named: give at least one by --attacks" in capsys.readouterr().err
     assert main([*call, "--attacks", "synonym"]) == 2
     assert "--attacks synonym needs texts to attack: give them by --data." in capsys.readouterr().err

@@ -63,6 +63,7 @@ def test_the_card_has_the_coverage_of_what_training_drew_on(tables):
     "command",
     [
         ["attack", "nowhere", "--data", "none.csv", "--attacks", "textfooler", "--output_dir", "out"],
+        ["attack", "nowhere", "--data", "none.csv", "--output_dir", "out"],
         ["certify", "nowhere", "--data", "none.csv", "--output_dir", "out"],
         ["interpret", "space", "--model", "nowhere", "--data", "none.csv", "--output_dir", "out"],
         ["lexicon", "lookup", "good"],

@@ -1,18 +1,18 @@
 """Can a model look robust by the scale of its logits? One attack by probability and by margin on five models.
 
-    python -m benchmarks.experiments.miscalibration --data DIR --lexicon TABLE [--examples 200]
+    python -m benchmarks.experiments.miscalibration --data DIR --lexicon TABLE --models FOLDER [--examples 200]
 
 The models are trained on SST-2: `normal`; `normal` with its logits times 50, the same classifier of every text; one
 whose loss divides the logits by a temperature of 20, so that its logits are large when it is used; `flooding_x`; and
 `adv_iter`, which trains on texts of the attack. Each is attacked by `textfooler` as published, by float32
 probabilities, and by margins of the logits, with everything else equal. Writes
-``benchmarks/results/miscalibration.json``. Needs ``NLTK_DATA`` with the tagger. Takes about 15 minutes on one core.
+``benchmarks/results/miscalibration.json``. Needs ``NLTK_DATA`` with the tagger. Trained models and results of attacks
+are kept in the folder of the models, so that a run that was stopped continues. Takes some minutes on one core.
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,14 @@ from benchmarks.study.run import packaged_model
 from hf_robust import RobustTrainer, attack
 from hf_robust.metrics import AttackSummary
 
-ATTACK, LENGTH, EPOCHS, SCALE, TEMPERATURE = "textfooler", 64, 4, 50.0, 20.0
+ATTACK, LENGTH, EPOCHS, SCALE, TEMPERATURE = "textfooler", 64, 2, 50.0, 20.0
 SCORES = ("probability", "margin")
 NORMAL, SCALED = "normal", f"normal, logits times {SCALE:g}"
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     NORMAL: ("normal", {}),
     f"temperature {TEMPERATURE:g} in training": ("benchmarks.experiments.miscalibration:HotTrainer", {}),
     "flooding_x": ("flooding_x", {"flood_level": "auto"}),
-    "adv_iter": ("adv_iter", {"view_attacks": ["textfooler"], "view_fraction": 0.3, "n_rounds": 1}),
+    "adv_iter": ("adv_iter", {"view_attacks": ["textfooler"], "view_fraction": 0.1, "n_rounds": 1}),
 }
 
 
@@ -55,13 +55,13 @@ def main() -> None:
     )
     parser.add_argument("--data", type=Path, required=True, help="folder with sst2/train.jsonl.gz and test.jsonl.gz")
     parser.add_argument("--lexicon", required=True, help="table of substitutes of the attack")
+    parser.add_argument("--models", type=Path, required=True, help="folder of the models that are trained")
     parser.add_argument("--examples", type=int, default=200)
     flags = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        trained = {name: _trained(flags, Path(folder), *setting) for name, setting in MODELS.items()}
-        trained[SCALED] = _scaled(trained[NORMAL], Path(folder) / "scaled")
-        order = [NORMAL, SCALED, *(name for name in trained if name not in (NORMAL, SCALED))]
-        measured = {name: {scores: _attacked(flags, trained[name], scores) for scores in SCORES} for name in order}
+    trained = {name: _trained(flags, *setting) for name, setting in MODELS.items()}
+    trained[SCALED] = _scaled(trained[NORMAL], flags.models / "scaled")
+    order = [NORMAL, SCALED, *(name for name in trained if name not in (NORMAL, SCALED))]
+    measured = {name: {scores: _attacked(flags, trained[name], scores) for scores in SCORES} for name in order}
     result = {
         "model": "bert_tiny", "data": "sst2", "attack": ATTACK, "lexicon": Path(flags.lexicon).name,
         "examples": flags.examples, "epochs": EPOCHS, "models": measured,
@@ -69,9 +69,11 @@ def main() -> None:
     write_result("miscalibration", result, "models")
 
 
-def _trained(flags: argparse.Namespace, folder: Path, method: str, options: dict[str, Any]) -> Path:
-    """Train by the script, in the folder's subfolder of the method's name."""
-    output = folder / method.rpartition(":")[2]
+def _trained(flags: argparse.Namespace, method: str, options: dict[str, Any]) -> Path:
+    """Train by the script, unless the model is there already."""
+    output: Path = flags.models / method.rpartition(":")[2]
+    if (output / "model.safetensors").is_file():
+        return output
     arguments = {
         "model_name_or_path": packaged_model("bert_tiny"), "train_file": flags.data / "sst2" / "train.jsonl.gz",
         "validation_file": flags.data / "sst2" / "validation.jsonl.gz", "robust_method": method, "output_dir": output,
@@ -113,6 +115,7 @@ def _attacked(flags: argparse.Namespace, model: Path, scores: str) -> dict[str, 
         attack_scores=scores,
         attack_num_examples=flags.examples,
         max_seq_length=LENGTH,
+        output_dir=model / f"{ATTACK}_{scores}",
     )
     summary: AttackSummary = results.summaries[ATTACK]
     keys = ("robust_accuracy", "robust_accuracy_low", "robust_accuracy_high", "num_examples", "queries")

@@ -17,6 +17,7 @@ from benchmarks.study import (
     large_data_table,
     leaderboard_part,
     sharded_table,
+    standard_page,
     study_page,
     text_tables,
 )
@@ -45,6 +46,9 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "texts": text_tables.compact,
     "certificates": certificate_tables.compact,
     "sharded": sharded_table.compact,
+    "standard_members": standard_page.members,
+    "standard_cascade": standard_page.cascade,
+    "standard_miscalibration": standard_page.miscalibration,
     "large_data": large_data_table.compact,
     "gpu": gpu_table.compact,
     "leaderboard": leaderboard_part.compact,

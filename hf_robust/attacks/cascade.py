@@ -48,6 +48,7 @@ class Cascade:
             "standard": self.title,
             "goal": Misclassify().describe(),
             "resources": self.resources,
+            "scores": self.members[0].scores,
             "members": {member.name: member.describe() for member in self.members},
         }
 

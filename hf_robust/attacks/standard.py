@@ -17,7 +17,7 @@ from hf_robust.attacks.engine.classifier import Classifier
 from hf_robust.attacks.languages import ENGLISH_ONLY, MISSPELLING
 from hf_robust.attacks.quality import Quality
 from hf_robust.attacks.recipes import ATTACKS
-from hf_robust.attacks.resources import FlaggedResources
+from hf_robust.attacks.resources import Resources
 from hf_robust.lexicons import Lexicon, load_lexicon
 from hf_robust.words import ENGLISH, UNSPACED
 
@@ -82,7 +82,7 @@ def member_names() -> list[str]:
     return [member.name for member in MEMBERS]
 
 
-def standard(resources: FlaggedResources, flags: AttackArguments, variant: Callable[[Attack], Attack]) -> Cascade:
+def standard(resources: Resources, flags: AttackArguments, variant: Callable[[Attack], Attack]) -> Cascade:
     """Build the cascade of the members that the resources and the language allow.
 
     Args:
@@ -120,7 +120,7 @@ def _fitted(cascade: Cascade, classifier: Classifier) -> Cascade:
     return cascade
 
 
-def _is_possible(member: Member, resources: FlaggedResources, language: str) -> bool:
+def _is_possible(member: Member, resources: Resources, language: str) -> bool:
     if language != ENGLISH and (member.name in ENGLISH_ONLY or (member.name in MISSPELLING and language in UNSPACED)):
         return False
     if member.needs == "wordnet":
@@ -144,7 +144,7 @@ def _antonyms(language: str) -> Lexicon | None:
 # ---- the name of the number ----
 
 
-def _resources(resources: FlaggedResources, flags: AttackArguments) -> dict[str, dict[str, Any]]:
+def _resources(resources: Resources, flags: AttackArguments) -> dict[str, dict[str, Any]]:
     """What the attacks draw on, by role; what is not given is left out."""
     described: dict[str, dict[str, Any]] = {}
     if flags.language != ENGLISH:

@@ -111,6 +111,11 @@ def same_attack(run: Run) -> Iterator[str]:
 def _attack(name: str, described: Mapping[str, Any]) -> str:
     if not described:
         return f"The run card does not describe the {name} attack."
+    if members := described.get("members"):
+        return (
+            f"{described['standard']}: the worst case over the attacks {', '.join(members)}, with their published "
+            "constraints; its name says which tables and models they draw on."
+        )
     candidates = described.get("candidates") or {}
     if candidates.get("name") == "file":
         return (

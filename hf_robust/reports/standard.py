@@ -54,9 +54,16 @@ def standard_in_words(entry: Entry) -> str:
     quality = entry.get("quality") or {}
     if not quality.get("successes"):
         return text
-    known = [f"{name} {value}" for name, value in zip(_QUALITY, _quality_cells(quality), strict=True)]
-    parts = [part for part in known if NOTHING not in part]
-    return f"{text} Of {quality['successes']:,.0f} successes: {', '.join(parts)}."
+    words = (
+        "{} % of the words changed",
+        "similarity {}",
+        "surprise {} nats a word",
+        "{} swap in an antonym",
+        "{} still mean the same",
+    )
+    count, cells = f"{quality['successes']:,.0f}", zip(words, _quality_cells(quality), strict=True)
+    parts = [word.format(cell) for word, cell in cells if cell != NOTHING]
+    return f"{text} Successes: {', '.join([count, *parts])}."
 
 
 def members_table(entry: Entry) -> str:

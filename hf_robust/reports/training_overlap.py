@@ -17,7 +17,13 @@ class SharedTable(NamedTuple):
 
 
 def drawn_from(described: Mapping[str, Any]) -> Any:
-    """Lexicon of an attack's candidates, also if it is one source of several; None if there is none."""
+    """Lexicon of an attack's candidates, also if it is one source of several; None if there is none.
+
+    Of the standard it is the table that its attacks share.
+    """
+    for member in (described.get("members") or {}).values():
+        if lexicon := drawn_from(member):
+            return lexicon
     candidates = described.get("candidates") or {}
     sources = (candidates, *candidates.get("sources", ()))
     return next((source["lexicon"] for source in sources if source.get("lexicon")), None)

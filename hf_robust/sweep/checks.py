@@ -170,7 +170,7 @@ def _attack_of(name: str) -> str | None:
             return name.removesuffix(f"_{longer}")
     for key in OTHER_ATTACK_KEYS:
         attack = name.removesuffix(f"_{key}")
-        if attack != name and (attack in ATTACKS or attack.startswith("file:")):
+        if attack != name and (attack in ATTACKS or attack == STANDARD or attack.startswith("file:")):
             return attack
     return None
 

@@ -28,7 +28,7 @@ from hf_robust.attacks import (
 )
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.engine.black_box import BlackBox
-from hf_robust.attacks.engine.ranks import Measured
+from hf_robust.attacks.engine.ranks import Measured, journal_keys
 from hf_robust.attacks.flag_readers import check_flags_are_read
 from hf_robust.data import GLUE_TASKS
 from hf_robust.data.arguments import DataTrainingArguments
@@ -345,7 +345,9 @@ def _run(
         examples = examples_of(attack, task.examples)
         key = attack_key(attack, weights, examples, task.max_length, prediction)
         if isinstance(victim, BlackBox) and journals is not None:
-            require_same_answers(victim, share_path(journals, key, ranks.rank, ranks.number), examples)
+            for name_of_journal in journal_keys(attack, key):
+                journal = share_path(journals, name_of_journal, ranks.rank, ranks.number)
+                require_same_answers(victim, journal, examples)
         if options.keep_queries and journals is not None:
             queries[name] = share_path(journals, f"{key}-queries", ranks.rank, ranks.number)
         measured[name] = attack_on_ranks(

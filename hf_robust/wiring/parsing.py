@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 from transformers import HfArgumentParser
 
 from hf_robust.attacks import ATTACKS, goal_of
-from hf_robust.attacks.arguments import AttackArguments
+from hf_robust.attacks.arguments import STANDARD, AttackArguments
 from hf_robust.attacks.flag_readers import READ_WORD_VECTORS, check_flags_are_read, with_members
 from hf_robust.attacks.static import named_files
 from hf_robust.callbacks.best_metric import ExpectedMetrics, check_best_metric
@@ -254,7 +254,7 @@ def expected_by(args: Arguments) -> ExpectedMetrics:
     return ExpectedMetrics(
         possible_metrics(args.data.task_name, args.data.metric_name),
         AttackKeys(aims | dict.fromkeys(files, Aim()), files, bool(args.attack.attack_votes)),
-        ATTACKS,
+        (*ATTACKS, STANDARD),
         args.training.eval_strategy.value,
         args.attack.attack_strategy,
         args.certify.certify,

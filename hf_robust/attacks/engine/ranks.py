@@ -92,6 +92,11 @@ def attack_on_ranks(
     return Measured(sorted(records, key=lambda record: record.idx), max(seconds for _, seconds in shares), {})
 
 
+def journal_keys(attack: AttackOrForeign, key: str) -> list[str]:
+    """Names of the journals of an attack: its key, or for a cascade that of each of its attacks."""
+    return [f"{key}-{member.name}" for member in attack.members] if isinstance(attack, Cascade) else [key]
+
+
 def _member(
     victim: Classifier, key: str, options: Mapping[str, Any], attack: Attack, left: Sequence[Example]
 ) -> tuple[list[AttackRecord], float]:

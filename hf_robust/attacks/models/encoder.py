@@ -33,7 +33,11 @@ class SentenceEncoder(ConsultedModel):
         self._tokens, self._pad = TextTokenizer(tokenizer, max_length), Padder(tokenizer)
 
     def encode(self, sentences: Sequence[str]) -> NDArray[np.float32]:
-        """Unit-length embeddings [n, d]; recent ones are cached."""
+        """Unit-length embeddings [n, d]; recent ones are cached.
+
+        Raises:
+            ValueError: an embedding is not finite.
+        """
         if not sentences:
             return np.empty((0, 0), dtype=np.float32)
         return np.stack(self._recall(sentences, self._embed))
@@ -56,6 +60,12 @@ class SentenceEncoder(ConsultedModel):
                 order += places
                 vectors.append(embeddings)
         stacked = torch.cat(vectors).cpu().numpy()
+        if not np.isfinite(stacked).all():
+            row = order[int(np.isfinite(stacked).all(-1).argmin())]
+            raise ValueError(
+                f"--sentence_encoder {self.name} gives numbers that are not finite for the text "
+                f"{sentences[row]!r:.80}, so no similarity can be measured: give another model, or load it in float32."
+            )
         ordered = np.empty_like(stacked)
         ordered[order] = stacked
         return [vector.copy() for vector in ordered]
@@ -65,7 +75,7 @@ def load_encoder(spec: str) -> SentenceEncoder:
     """Load an encoder from a local folder or the Hub, on the CPU (the scheduler moves it to the victim's device).
 
     Raises:
-        ValueError: there is no such model, or it cannot be loaded.
+        ValueError: there is no such model, it cannot be loaded, or its numbers are not finite.
     """
     from transformers import AutoModel, AutoTokenizer
 
@@ -74,4 +84,6 @@ def load_encoder(spec: str) -> SentenceEncoder:
     remedy = "give the folder or Hub id of a sentence-transformers model, or leave the flag out"
     with loading(f"--sentence_encoder {spec}", spec, remedy):
         model, tokenizer = AutoModel.from_pretrained(spec), AutoTokenizer.from_pretrained(spec)
-    return SentenceEncoder(model, tokenizer, spec)
+    encoder = SentenceEncoder(model, tokenizer, spec)
+    encoder.encode(["a text"])  # an encoder that is of no use is refused now
+    return encoder

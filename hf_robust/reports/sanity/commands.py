@@ -120,7 +120,13 @@ def _data(folder: Folder) -> str:
 
 
 def _parts(described: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Flags that lead to an attack description."""
+    """Flags that lead to an attack description; of the standard, those of its resources."""
+    if members := described.get("members"):
+        flags = {name: value for one in members.values() for name, value in _parts({**one, "query_budget": None})}
+        if described["resources"].get("tagger") != {"name": "none"}:
+            flags.pop("pos_tagger", None)
+        yield from flags.items()
+        return
     candidates = described.get("candidates") or {}
     if described.get("backend"):
         yield "attack_backend", described["backend"]
