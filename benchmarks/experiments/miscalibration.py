@@ -31,7 +31,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     NORMAL: ("normal", {}),
     f"temperature {TEMPERATURE:g} in training": ("benchmarks.experiments.miscalibration:HotTrainer", {}),
     "flooding_x": ("flooding_x", {"flood_level": "auto"}),
-    "adv_iter": ("adv_iter", {"view_attacks": ["textfooler"], "view_fraction": 0.1, "n_rounds": 1}),
+    "adv_iter": ("adv_iter", {"view_attacks": ["textfooler"], "view_fraction": 0.05, "n_rounds": 1}),
 }
 
 
@@ -56,9 +56,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with sst2/train.jsonl.gz and test.jsonl.gz")
     parser.add_argument("--lexicon", required=True, help="table of substitutes of the attack")
     parser.add_argument("--models", type=Path, required=True, help="folder of the models that are trained")
+    parser.add_argument(
+        "--leave_out", nargs="*", default=[], choices=list(MODELS), metavar="MODEL", help="models to leave out"
+    )
     parser.add_argument("--examples", type=int, default=200)
     flags = parser.parse_args()
-    trained = {name: _trained(flags, *setting) for name, setting in MODELS.items()}
+    trained = {name: _trained(flags, *setting) for name, setting in MODELS.items() if name not in flags.leave_out}
     trained[SCALED] = _scaled(trained[NORMAL], flags.models / "scaled")
     order = [NORMAL, SCALED, *(name for name in trained if name not in (NORMAL, SCALED))]
     measured = {name: {scores: _attacked(flags, trained[name], scores) for scores in SCORES} for name in order}

@@ -102,7 +102,13 @@ def test_the_report_and_the_card_cite_the_members(tmp_path: Path) -> None:
 
 
 def test_the_commands_of_the_check_name_its_resources_alone(tmp_path: Path) -> None:
-    member = {**GREEDY, "query_budget": 1000, "constraints": [], "similarity": {"encoder": "mini"}}
+    member = {
+        **GREEDY,
+        "name": "textfooler",
+        "query_budget": 1000,
+        "constraints": [],
+        "similarity": {"encoder": "mini"},
+    }
     standard = {"standard": WORDNET, "members": {"a": member}, "resources": {"tagger": {"name": "nltk x"}}}
     assert dict(_parts(standard)) == {"lexicon": "table.json", "sentence_encoder": "mini"}
     assert dict(_parts({**standard, "resources": {"tagger": {"name": "none"}}}))["pos_tagger"] == "none"
