@@ -48,7 +48,8 @@ def cascade(results: Path) -> str:
     ratio = result["ratio"]
     return (
         f"BERT-tiny on SST-2. {standard_in_words(entry)} The cascade has {same} its attacks run alone, which take "
-        f"{ratio['queries']:.1f} times as many queries and {ratio['seconds']:.1f} times as long.\n\n"
+        f"{ratio['queries']:.1f} times as many queries and {ratio['seconds']:.1f} times as long (one "
+        f"thread, on a machine with a load of {result['load']:.0f}).\n\n"
         f"{markdown_table(header, rows).strip()}\n"
     )
 

@@ -123,9 +123,10 @@ def _parts(described: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Flags that lead to an attack description; of the standard, those of its resources."""
     if members := described.get("members"):
         flags = {name: value for one in members.values() for name, value in _parts({**one, "query_budget": None})}
-        if described["resources"].get("tagger") != {"name": "none"}:
-            flags.pop("pos_tagger", None)
+        flags.pop("pos_tagger", None)  # an attack without a tagger says nothing about the others
         yield from flags.items()
+        if described["resources"].get("tagger") == {"name": "none"}:
+            yield "pos_tagger", "none"
         return
     candidates = described.get("candidates") or {}
     if described.get("backend"):
