@@ -9,6 +9,7 @@ import pytest
 from transformers import TrainingArguments
 
 from hf_robust.trainers import METHODS
+from hf_robust.training.step_passes import passes_of
 from hf_robust.wiring.parsing import as_resume, flags_of, parse_arguments
 
 NEEDED = ["--model_name_or_path", "m", "--train_file", "t.csv", "--use_cpu"]
@@ -168,6 +169,10 @@ def test_help_of_a_method_is_its_own_flags_and_short(name, capsys):
     assert METHODS.describe(name).idea in " ".join(shown.split()) and "--help all." in " ".join(shown.split()[-2:])
     assert len(shown.splitlines()) < 120
     assert ("--follow code is " in shown) == ("follow" in own) and "--follow code is ." not in shown
+    steps = f"{passes_of(method).steps_of_normal:.2g}"
+    said = " ".join(shown.split())
+    assert f"it costs at most {steps} step{'' if steps == '1' else 's'} of normal." in said
+    assert ("Making its texts costs extra." in said) == ("view_file" in own)
 
 
 def test_args_file_values_are_read_and_later_flags_override_them(args_file):

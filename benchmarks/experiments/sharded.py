@@ -16,9 +16,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 import transformers
@@ -32,6 +34,7 @@ from hf_robust.models.architecture import AUXILIARY_ATTRIBUTE
 from hf_robust.models.sharded import is_sharded, whole_state
 from hf_robust.runs import RESULTS_FOLDER
 from hf_robust.trainers import METHODS
+from hf_robust.training import sharding
 
 DDP, FSDP = "ddp", "fsdp"
 SHARDED: dict[str, Any] = {"fsdp": "full_shard", "fsdp_config": {"version": 2}}
@@ -59,10 +62,11 @@ def main(argv: list[str] | None = None) -> int:
     """Launch the processes and compare what they trained; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", nargs="+", default=list(RUNS), choices=list(RUNS), metavar="RUN")
-    parser.add_argument("--process", nargs=2, metavar=("FOLDER", "WAY"), help=argparse.SUPPRESS)
+    parser.add_argument("--process", nargs=3, metavar=("FOLDER", "WAY", "DEVICE"), help=argparse.SUPPRESS)
     flags = parser.parse_args(argv)
     if flags.process:
-        return train_all(flags.runs, Path(flags.process[0]), flags.process[1])
+        folder, way, device = flags.process
+        return train_all(flags.runs, Path(folder), way, device)
     with tempfile.TemporaryDirectory() as folder:
         compared = compare(flags.runs, Path(folder))
     write_result(
@@ -73,13 +77,17 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def compare(runs: Iterable[str], folder: Path) -> dict[str, dict[str, Any]]:
-    """What differs between both ways, by run; or why FSDP refuses the run."""
+def compare(runs: Iterable[str], folder: Path, processes: int = 2, gpu: bool = False) -> dict[str, dict[str, Any]]:
+    """What differs between both ways, by run; or why FSDP refuses the run.
+
+    With ``gpu`` the processes train on GPUs, one on each, so a machine with one card tries a single process.
+    """
     Setting("bert", folder).tokenizer.save_pretrained(folder)  # one for all: each training of it is another one
     for way in (DDP, FSDP):
-        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-        command += ["-m", "benchmarks.experiments.sharded", "--process", str(folder), way, "--runs", *runs]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+        command += ["-m", "benchmarks.experiments.sharded", "--process", str(folder), way, "gpu" if gpu else "cpu"]
+        command += ["--runs", *runs]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", **({} if gpu else {"CUDA_VISIBLE_DEVICES": ""})}
         with (folder / f"{way}.log").open("w") as log:
             if subprocess.run(command, check=False, env=environment, stdout=log, stderr=log).returncode:
                 raise RuntimeError((folder / f"{way}.log").read_text()[-4000:])
@@ -125,13 +133,22 @@ def _attacked(folder: Path) -> list[Any]:
     return [[record["idx"], record["status"], record["perturbed"]] for record in records]
 
 
-def train_all(runs: Iterable[str], folder: Path, way: str) -> int:
-    """Train each run in this process, one of two."""
+def train_all(runs: Iterable[str], folder: Path, way: str, device: str) -> int:
+    """Train each run in this process."""
     transformers.logging.set_verbosity_error()
     torch.set_num_threads(1)
-    for name in runs:
-        train(name, folder / way / name, SHARDED if way == FSDP else {})
+    with one_process_may_shard():
+        for name in runs:
+            train(name, folder / way / name, {**(SHARDED if way == FSDP else {}), "use_cpu": device == "cpu"})
     os._exit(0)  # threads of the process group may still run, which sometimes aborts
+
+
+@contextmanager
+def one_process_may_shard() -> Iterator[None]:
+    """Let a single process use FSDP, which the package refuses since it saves no memory, to try it on one card."""
+    alone = os.environ.get("WORLD_SIZE") == "1"
+    with patch.object(sharding, "FEWEST_PROCESSES", 1) if alone else nullcontext():
+        yield
 
 
 def train(name: str, folder: Path, options: dict[str, Any]) -> None:
@@ -148,7 +165,9 @@ def train(name: str, folder: Path, options: dict[str, Any]) -> None:
         return
     trainer.train()
     trainer.save_model(str(folder))
-    assert any(map(is_sharded, trainer.model.state_dict().values())) is bool(options), f"{name}: shards or not?"
+    assert any(map(is_sharded, trainer.model.state_dict().values())) is bool(options.get("fsdp")), (
+        f"{name}: shards or not?"
+    )
     state = whole_state(trainer.model)
     if trainer.is_world_process_zero():
         torch.save(state, folder / "weights.pt")

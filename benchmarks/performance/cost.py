@@ -15,7 +15,8 @@ import argparse
 import gc
 import json
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -256,13 +257,17 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and texts")
     parser.add_argument("--bf16", action="store_true", help="train in bfloat16")
     parser.add_argument("--cpu", action="store_true", help="use the CPU even if there is a GPU")
+    parser.add_argument(
+        "--add", action="store_true", help="add the methods that the result file lacks, with `normal` measured anew"
+    )
     parser.add_argument("--name", help="name of the result file; default: the model's")
     parser.add_argument("--output", type=Path, default=COMMITTED, help="folder of the result file")
     return parser.parse_args(argv)
 
 
-def main(argv: Sequence[str] | None = None) -> Path:
-    flags = parse(argv)
+@contextmanager
+def prepared(flags: argparse.Namespace) -> Iterator[Setting]:
+    """The model and the texts of the flags; their objects are not collected while they are measured."""
     folder = packaged_model(flags.model) if flags.model in PACKAGED_MODELS else flags.model
     set_seed(flags.seed)
     model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=2)
@@ -272,13 +277,49 @@ def main(argv: Sequence[str] | None = None) -> Path:
         texts = rows or synthetic_rows(count, flags.length, flags.seed)
         setting = Setting(model, AutoTokenizer.from_pretrained(folder), texts, flags, scratch)
         _freeze()
+        try:
+            yield setting
+        finally:
+            gc.unfreeze()
+
+
+def main(argv: Sequence[str] | None = None) -> Path:
+    flags = parse(argv)
+    with prepared(flags) as setting:
         result = measure(setting)
-        gc.unfreeze()
     path: Path = flags.output / f"cost_{flags.name or result['model']['name']}.json"
+    if flags.add:
+        result = with_added(json.loads(path.read_text(encoding="utf-8")), result)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(table(result))
     return path
+
+
+def with_added(stored: dict[str, Any], result: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored result with the rows of further methods, measured on the same model with the same batches.
+
+    Raises:
+        SystemExit: model, clock, or setting differ, so that the rows do not belong into one table.
+    """
+    same = ("batch_size", "length", "adv_steps", "freelb_pp_steps", "bf16", "data")
+    for key, mine, theirs in [
+        ("model", stored["model"], result["model"]),
+        ("clock", stored["clock"], result["clock"]),
+        *[(key, stored["setting"][key], result["setting"][key]) for key in same],
+    ]:
+        if mine != theirs:
+            raise SystemExit(f"--add: {key} is {mine} in the stored result and {theirs} now; measure with the same.")
+    methods = {**result["methods"], **stored["methods"]}
+    added = {name: methods[name] for name in result["methods"] if name not in stored["methods"]}
+    apart = {key: result[key] for key in ("machine", "versions", "setting", "passes")}
+    return {
+        **stored,
+        "setting": stored["setting"] | {"view_share": result["setting"]["view_share"]},
+        "methods": {name: methods[name] for name in METHODS if name in methods},
+        "pairs": stored["pairs"] | result["pairs"],
+        "added": {**stored.get("added", {}), **dict.fromkeys(added, apart)},
+    }
 
 
 def table(result: Mapping[str, Any]) -> str:

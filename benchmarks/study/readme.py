@@ -22,12 +22,14 @@ from hf_robust.hub.citations import ATTACK_CITATIONS, citation
 from hf_robust.reports import markdown_table
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.training.adversary_arguments import StepArguments
-from hf_robust.training.step_passes import Passes
+from hf_robust.training.step_passes import Passes, passes_of
 from hf_robust.wiring.flag_help import idea
 
 README = ROOT / "README.md"
 COST = "cost_minilm"
 """The result whose numbers the docs show."""
+TRAININGS = "cost_trainings"
+"""The result of whole trainings with texts made beforehand."""
 NOTHING = "–"
 ABSENT = "-"
 
@@ -69,6 +71,33 @@ def read_cost(results: Path) -> dict[str, Any]:
     return costs
 
 
+def read_trainings(results: Path) -> dict[str, Any]:
+    """Counted costs of whole trainings with texts made beforehand; empty if there are none."""
+    path = results / f"{TRAININGS}.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found
+
+
+def training_costs(method: type[RobustTrainer], trainings: dict[str, Any]) -> tuple[str, str, str]:
+    """Cost of the victim, of making the texts, and of the whole training, in trainings of ``normal``."""
+    row = trainings.get("methods", {}).get(method.name)
+    if row is None:
+        return ABSENT, ABSENT, ABSENT
+    victim, texts, whole = (f"{row[key]:.1f}" if row[key] else NOTHING for key in ("victim", "texts", "all"))
+    return victim, texts, whole
+
+
+def training_setting(trainings: dict[str, Any]) -> str:
+    """How the costs of whole trainings were counted, in sentences."""
+    setting = trainings["setting"]
+    return (
+        f"Victim, texts and whole training: counted passes, in trainings of `normal`, on {setting['rows']} rows of "
+        f"{setting['data']} for {setting['epochs']} epochs ({setting['model']}, the defaults of each method, "
+        f"{setting['lexicon']}); a backward pass counts as two forward passes. With more epochs a victim and texts "
+        "that are made once weigh less."
+    )
+
+
 def paper_link(method: type[RobustTrainer]) -> str:
     """Authors and year of a method's paper, as a link."""
     return citation_link(method.citation) if method.citation else NOTHING
@@ -98,8 +127,7 @@ def costs(method: type[RobustTrainer], cost: dict[str, Any]) -> tuple[str, str]:
 def step_passes(method: type[RobustTrainer], steps: int) -> Passes:
     """Passes of a step of a method at its defaults, with ``steps`` ascent steps if it has them."""
     options = {"adv_steps": steps} if "adv_steps" in method.config.__dataclass_fields__ else {}
-    args = method.config(output_dir="out", robust_method=method.name, report_to="none", use_cpu=True, **options)
-    return method.step_passes(args)
+    return passes_of(method, **options)
 
 
 def cost_setting(cost: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from hf_robust.reports import markdown_table
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.training.arguments import LEXICON_FLAGS, as_flags
 from hf_robust.training.follow import FollowArguments
+from hf_robust.training.view_arguments import GenerationArguments
 from hf_robust.wiring.flag_help import idea
 from hf_robust.wiring.flag_help import own_flags as fields_of
 from hf_robust.wiring.parsing import sections_of
@@ -31,12 +32,17 @@ def table() -> str:
     for family, names in METHODS.families.items():
         rows = [
             [f"[`{name}`](generated/methods/{name}.md)", idea(METHODS[name]), readme.paper_link(METHODS[name])]
-            + [*step_costs(name)]
+            + [
+                *step_costs(name),
+                *(readme.training_costs(METHODS[name], _trainings()) if _has_training_costs(name) else ()),
+            ]
             for name in names
         ]
         header = ["method", "idea", "paper", "forwards / backwards a step", "cost of a step"]
+        header += ["victim", "texts", "whole training"] if any(map(_has_training_costs, names)) else []
         parts += [f"### {family.capitalize()}", markdown_table(header, rows)]
-    return "\n\n".join([*parts, readme.cost_setting(_cost())]) + "\n"
+    settings = [readme.cost_setting(_cost()), *([readme.training_setting(_trainings())] if _trainings() else [])]
+    return "\n\n".join([*parts, *settings]) + "\n"
 
 
 def page(method: type[RobustTrainer]) -> str:
@@ -144,6 +150,16 @@ def _cost() -> dict[str, Any]:
     return readme.read_cost(RESULTS)
 
 
+@cache
+def _trainings() -> dict[str, Any]:
+    return readme.read_trainings(RESULTS)
+
+
+def _has_training_costs(name: str) -> bool:
+    """Whether the table has the cost of whole trainings of this method: it makes texts, and some were counted."""
+    return bool(_trainings()) and issubclass(METHODS[name].config, GenerationArguments)
+
+
 def step_costs(name: str) -> tuple[str, str]:
     """Passes of a step of a method, and its seconds relative to ``normal``."""
     return readme.costs(METHODS[name], _cost())
@@ -152,13 +168,21 @@ def step_costs(name: str) -> tuple[str, str]:
 def _cost_sentence(method: type[RobustTrainer]) -> str:
     passes, relative = step_costs(method.name)
     if relative == readme.ABSENT:
-        return (
+        step = (
             f"{passes} forward and backward passes a step, where every text has its views. A step of this method was "
             "not timed yet. Making its texts before training costs extra."
         )
+    else:
+        step = (
+            f"{passes} forward and backward passes a step; a step takes {relative} times one of `normal`. "
+            f"{readme.cost_setting(_cost())}"
+        )
+    victim, texts, whole = readme.training_costs(method, _trainings())
+    if whole == readme.ABSENT:
+        return step
     return (
-        f"{passes} forward and backward passes a step; a step takes {relative} times one of `normal`. "
-        f"{readme.cost_setting(_cost())}"
+        f"{step}\n\nA whole training costs {whole} of `normal`: victim {victim}, making the texts {texts}, and the "
+        f"steps. {readme.training_setting(_trainings())}"
     )
 
 

@@ -13,7 +13,9 @@ from benchmarks.study import (
     budgets_page,
     certificate_tables,
     embedding_tables,
+    gpu_table,
     large_data_table,
+    leaderboard_part,
     sharded_table,
     standard_page,
     study_page,
@@ -48,6 +50,8 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "standard_cascade": standard_page.cascade,
     "standard_miscalibration": standard_page.miscalibration,
     "large_data": large_data_table.compact,
+    "gpu": gpu_table.compact,
+    "leaderboard": leaderboard_part.compact,
     "architectures": architectures.compact,
 }
 DOCS, BENCHMARKS = ROOT / "docs", ROOT / "benchmarks"

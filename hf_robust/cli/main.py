@@ -28,6 +28,7 @@ COMMANDS = {
     "average": "Average the weights of a model and of its taichi twin, and attack each average.",
     "check": "Flag numbers of a run that should not be believed.",
     "report": "Compare runs in a table or in a report, which is one HTML page.",
+    "leaderboard": "Rank runs measured by one standard evaluation, on one page with a JSON file beside it.",
     "sweep": "Train many runs over a grid of flags, or search for good values, with tables and figures.",
     "lexicon": "Build, split or preview a table of substitutes, or look up words.",
 }

@@ -12,6 +12,7 @@ from hf_robust.reports.curves import CURVES_STEM, draw_tradeoff_curves, save_fig
 from hf_robust.reports.groups import group_by_seed
 from hf_robust.reports.guessing import guessing_warnings
 from hf_robust.reports.interpretation import draw_importance, draw_interpretation, interpretation_table
+from hf_robust.reports.leaderboard import load_leaderboard, table_of_entries, write_leaderboard
 from hf_robust.reports.report import load_runs, write_report
 from hf_robust.reports.space import SpacePanel, space_figure
 from hf_robust.reports.sweep_figures import front_figure, sweep_figure
@@ -81,6 +82,7 @@ __all__ = [
     "sweep_note",
     "linearisation_figure",
     "load_evaluated",
+    "load_leaderboard",
     "load_runs",
     "markdown_table",
     "mask_in_words",
@@ -95,6 +97,7 @@ __all__ = [
     "space_figure",
     "sweep_figure",
     "sweep_table",
+    "table_of_entries",
     "table_of_runs",
     "tradeoff_figure",
     "transition_figure",
@@ -103,5 +106,6 @@ __all__ = [
     "value_text",
     "guessing_warnings",
     "adversary_weights_figure",
+    "write_leaderboard",
     "write_report",
 ]

@@ -22,19 +22,21 @@ from hf_robust.reports.marked import Pieces
 
 @dataclass(frozen=True)
 class Cell:
-    """Text of a table cell, and the number to sort by; without a number, cells are sorted by their text."""
+    """Text of a table cell, the number to sort by (without one, cells are sorted by their text), and a link."""
 
     text: str
     value: float | None = None
+    link: str = ""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table with a caption; ``long`` tables scroll on the page."""
+    """A table with a caption; ``long`` tables scroll on the page, ``filtered`` ones have a field to filter rows."""
 
     caption: str
     header: Sequence[str]
     rows: Sequence[Sequence[Cell]]
+    filtered: bool = False
 
     @property
     def long(self) -> bool:
@@ -48,7 +50,7 @@ class Table:
         """The table without its empty columns."""
         filled = [place for place in range(len(self.header)) if any(row[place].text != NOTHING for row in self.rows)]
         rows = [[row[place] for place in filled] for row in self.rows]
-        return Table(self.caption, [self.header[place] for place in filled], rows)
+        return Table(self.caption, [self.header[place] for place in filled], rows, self.filtered)
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,10 @@ def _section(section: Section) -> Iterator[str]:
 
 
 def _table(table: Table) -> str:
-    rows = [[escaped(cell.text) for cell in row] for row in table.rows]
+    rows = [
+        [f"[{escaped(cell.text)}]({cell.link})" if cell.link else escaped(cell.text) for cell in row]
+        for row in table.rows
+    ]
     return markdown_table([escaped(name) for name in table.header], rows)
 
 

@@ -21,3 +21,18 @@ for (const table of document.querySelectorAll("table.sortable")) {
     head.setAttribute("aria-sort", sign > 0 ? "ascending" : "descending");
   }));
 }
+// A field above a table hides the rows that lack one of its words. Without this script all rows are shown.
+for (const table of document.querySelectorAll("table.filtered")) {
+  const field = document.createElement("input");
+  field.type = "search";
+  field.placeholder = "Filter rows, for example freelb";
+  field.setAttribute("aria-label", "Filter rows");
+  field.addEventListener("input", () => {
+    const words = field.value.toLowerCase().split(/\s+/);
+    for (const row of table.tBodies[0].rows) {
+      const text = row.textContent.toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+    }
+  });
+  table.parentElement.before(field);
+}

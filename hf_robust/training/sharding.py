@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 ACCELERATE = "1.15"
 """Oldest accelerate that was tried; it clips the gradients of shards and of whole parameters by one norm."""
+FEWEST_PROCESSES = 2
+"""On fewer, sharding saves no memory."""
 
 
 def fsdp_settings(args: TrainingArguments) -> dict[str, Any] | None:
@@ -99,7 +101,7 @@ def check_sharding(method: type[RobustTrainer], args: TrainingArguments, trains:
             f"FSDP's state_dict_type {settings['state']} saves no model that from_pretrained loads; use "
             "FULL_STATE_DICT, which is the default."
         )
-    if args.world_size < 2:
+    if args.world_size < FEWEST_PROCESSES:
         raise ValueError("--fsdp shards a model over processes, and this is one; start the script by torchrun.")
     if not trains:
         raise ValueError("--fsdp shards a model for training, and this run trains none; leave it out to evaluate.")

@@ -19,6 +19,23 @@ class Passes(NamedTuple):
     forwards: int
     backwards: int
 
+    @property
+    def steps_of_normal(self) -> float:
+        """Steps of plain training that cost at most as much: a backward pass counts as two forward passes.
+
+        A backward pass to the word embeddings alone costs less than that, so a method that makes many is cheaper.
+
+        >>> Passes(forwards=6, backwards=6).steps_of_normal
+        6.0
+        """
+        return (self.forwards + 2 * self.backwards) / 3
+
+
+def passes_of(method: type[RobustTrainer], **options: Any) -> Passes:
+    """Passes of a step of a method at the defaults of its arguments, but for ``options``."""
+    args = method.config(output_dir="out", robust_method=method.name, report_to="none", use_cpu=True, **options)
+    return method.step_passes(args)
+
 
 def check_repeatable(trainer: RobustTrainer) -> None:
     """Refuse a model that can make one pass in a step to a method that makes several.

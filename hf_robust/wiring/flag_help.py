@@ -17,6 +17,8 @@ from hf_robust.hub.citations import title
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.training.arguments import LEXICON_FLAGS, as_flags
 from hf_robust.training.follow import FollowArguments
+from hf_robust.training.step_passes import passes_of
+from hf_robust.training.view_arguments import GenerationArguments
 from hf_robust.wiring.flag_format import FlagFormatter
 
 _TRAINER = TrainingArguments.__dataclass_fields__
@@ -106,7 +108,18 @@ def _names(group: type) -> list[str]:
 
 def _about(method: type[RobustTrainer]) -> str:
     paper = f" Paper: {title(method.citation)}." if method.citation else ""
-    return f"{method.name}: {idea(method)}.{paper}"
+    return f"{method.name}: {idea(method)}.{paper} {cost_of_step(method)}"
+
+
+def cost_of_step(method: type[RobustTrainer]) -> str:
+    """What a step of a method costs at its defaults, by its counted passes, in a sentence."""
+    forwards, backwards = passes = passes_of(method)
+    steps = f"{passes.steps_of_normal:.2g}"
+    made = " Making its texts costs extra." if issubclass(method.config, GenerationArguments) else ""
+    return (
+        f"A step makes {forwards} forward and {backwards} backward passes: it costs at most {steps} "
+        f"step{'s' * (steps != '1')} of normal.{made}"
+    )
 
 
 def _add_own(formatter: argparse.HelpFormatter, parser: argparse.ArgumentParser, method: type[RobustTrainer]) -> None:

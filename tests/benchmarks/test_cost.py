@@ -172,6 +172,27 @@ def test_result_file(model_folder: Callable[..., Path], tmp_path: Path) -> None:
     assert {"machine", "versions", "model", "clock", "overhead_goal"} <= set(result)
 
 
+def stored_result(*names: str, **setting: Any) -> dict[str, Any]:
+    common = {"batch_size": 16, "length": 32, "adv_steps": 5, "freelb_pp_steps": 5, "bf16": False, "data": "synthetic"}
+    return {
+        "machine": {"threads": 1}, "versions": {"torch": "2"}, "model": {"name": "minilm"}, "clock": "cpu_seconds",
+        "setting": {**common, "view_share": 1.0, **setting}, "passes": {}, "pairs": {},
+        "methods": {name: {"relative": names.index(name)} for name in names},
+    }  # fmt: skip
+
+
+def test_methods_are_added_to_a_stored_result() -> None:
+    stored, new = stored_result("normal", "freelb"), stored_result("normal", "flat", "ada", view_share=0.9)
+    found = cost.with_added(stored, new)
+    # In the order of METHODS; `normal` keeps its first row, and says nothing of when the others were measured.
+    assert list(found["methods"]) == ["normal", "ada", "flat", "freelb"]
+    assert found["methods"]["normal"] == stored["methods"]["normal"]
+    assert list(found["added"]) == ["flat", "ada"] and found["added"]["ada"]["versions"] == new["versions"]
+    assert found["setting"]["view_share"] == 0.9
+    with pytest.raises(SystemExit, match="--add: length is 32 in the stored result and 64 now"):
+        cost.with_added(stored, stored_result("normal", "ada", length=64))
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_row_of_a_method(name: str) -> None:
     method = METHODS[name]

@@ -11,6 +11,9 @@ from browser import opened_browser
 from report_folders import record, run_with_records
 
 from hf_robust.reports import load_runs, write_report
+from hf_robust.reports.document import Document, Section, Table, number_cell, text_cell
+from hf_robust.reports.document import page as document_page
+from hf_robust.runs import write_text
 
 HOSTILE = "<img src='http://127.0.0.1:9/x.png'><script>document.title = 'taken'</script>"
 
@@ -99,3 +102,22 @@ def test_print_shows_whole_tables(page: Any) -> None:
     assert page.locator("nav").is_hidden()
     styles = page.locator(".scrolled").evaluate_all("all => all.map(one => getComputedStyle(one).overflowX)")
     assert set(styles) == {"visible"}
+
+
+def test_a_filtered_table_hides_rows_and_shows_them_again(browser: Any, tmp_path: Path) -> None:
+    rows = [
+        [text_cell(name), number_cell(rate)] for name, rate in (("freelb", 27.0), ("pgd", 25.0), ("freelb_pp", 3.0))
+    ]
+    table = Table("Most robust first", ["method", "robust"], rows, filtered=True)
+    write_text(tmp_path / "board.html", document_page(Document("Board", "", [], [Section("Rows", tables=[table])])))
+    opened = browser.new_page()
+    opened.goto((tmp_path / "board.html").as_uri())
+    field, shown = opened.locator("input[type=search]"), opened.locator("tbody tr:visible")
+    assert shown.count() == 3
+    field.fill("FreeLB")
+    assert [row.locator("td").first.inner_text() for row in shown.all()] == ["freelb", "freelb_pp"]
+    field.fill("freelb 27")
+    assert shown.count() == 1
+    field.fill("")
+    assert shown.count() == 3
+    opened.close()
