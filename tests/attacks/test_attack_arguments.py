@@ -31,7 +31,7 @@ SYNONYMS, ANTONYMS = table({"good": ["fine"]}, "synonym"), table({"good": ["bad"
 def all_resources(name):
     """Everything that the recipe asks for."""
     own = {part: vars(attack_parts.resources())[part] for part in ("antonyms", "lemmatizer", "thesaurus")}
-    tools = {"masked_lm": masked_lm()} if name in ("bae", "clare") else {}
+    tools = {"masked_lm": masked_lm()} if name in ("bae", "bert_attack", "clare") else {}
     return attack_parts.resources(**vars(population_parts.resources(name)) | own | tools)
 
 
