@@ -35,6 +35,8 @@ from hf_robust.attacks import (
     load_masked_lm,
 )
 from hf_robust.attacks.engine.requests import Floats, Scores
+from hf_robust.attacks.models.language_model import load_language_model
+from hf_robust.attacks.parts.word_distance import load_word_vectors
 from hf_robust.attacks.textattack.importing import import_textattack, textattack_version
 from hf_robust.data.label_order import find_labels
 from hf_robust.data.load import load_corpus
@@ -78,7 +80,7 @@ class Sides:
         """Records of TextAttack; with ``stock`` through its own model wrapper."""
         from benchmarks.performance.textattack_recipes import SideA, side_a
 
-        recipe = side_a(self.name, SideA(self.resources, victim, masked_lm=self.args.masked_lm), self.columns)
+        recipe = side_a(self.name, SideA(self.resources, victim), self.columns)
         if stock:
             wrappers = import_textattack().models.wrappers
             recipe.attack.goal_function.model = wrappers.HuggingFaceModelWrapper(victim.model, victim.tokenizer)
@@ -176,10 +178,12 @@ def load_case(model: str, data: str, args: argparse.Namespace) -> tuple[Victim, 
 def runs(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The comparison of each recipe on each pair of a model and a file."""
     lexicon = load_lexicon(args.lexicon)
-    wordnet: Any = load_lexicon("wordnet") if "pwws" in args.recipes else None
+    wordnet: Any = load_lexicon("wordnet") if {"pwws", "leap"} & set(args.recipes) else None
     masked_lm = load_masked_lm(args.masked_lm) if args.masked_lm else None
     tagger = nltk_tagger() if args.pos_tagger == "nltk" else None
     encoder = load_encoder(args.sentence_encoder) if args.sentence_encoder else None
+    word_vectors = load_word_vectors(args.word_vectors) if args.word_vectors else None
+    language_model = load_language_model(args.language_model) if args.language_model else None
     pairs = [pair for pair in ((args.model, args.data), (args.pair_model, args.pairs)) if pair[1]]
     # Load everything before the first attack, so that a missing model does not end a long run.
     for (model, data), loaded in [(pair, load_case(*pair, args)) for pair in pairs]:
@@ -192,6 +196,8 @@ def runs(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 tagger=tagger,
                 encoder=encoder,
                 masked_lm=masked_lm,
+                word_vectors=word_vectors,
+                language_model=language_model,
                 query_budget=args.query_budget,
                 seed=args.seed,
             )
@@ -218,7 +224,9 @@ def add_attack_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--lexicon", default="wordnet", help="lexicon of synonyms for both sides; pwws uses WordNet")
     parser.add_argument("--sentence_encoder", help="sentence encoder for both sides; default: none")
-    parser.add_argument("--masked_lm", help="folder of the masked language model for bae")
+    parser.add_argument("--masked_lm", help="folder of the masked language model for bae and bert_attack")
+    parser.add_argument("--word_vectors", help="file of word vectors for kuleshov; default: none")
+    parser.add_argument("--language_model", help="folder of the causal language model for kuleshov; default: none")
     parser.add_argument("--pos_tagger", choices=("nltk", "none"), default="nltk")
     parser.add_argument("--query_budget", type=int)
     parser.add_argument("--max_length", type=int, default=128)

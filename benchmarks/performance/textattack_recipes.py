@@ -3,7 +3,8 @@
 Each recipe has the parts of TextAttack 0.3.11, with TextAttack's own transformations, constraints and search. But
 synonyms come from a ``Lexicon``, parts of speech from a ``Tagger`` and sentence embeddings from an ``Encoder``, since
 the counter-fitted vectors and Google's sentence encoder are not available. A constraint whose resource is None is left
-out, as in the native recipes. Cosine bounds on word vectors are left out, since a lexicon has no vectors.
+out, as in the native recipes. Cosine bounds on word vectors are left out, since a lexicon has no vectors; kuleshov's
+vectors and language model are those of the resources.
 
 Import this module only after ``import_textattack()``.
 """
@@ -19,16 +20,19 @@ import textattack
 import torch
 from textattack import transformations as swaps
 from textattack.constraints.grammaticality import PartOfSpeech
-from textattack.constraints.overlap import LevenshteinEditDistance
+from textattack.constraints.grammaticality.language_models import GPT2
+from textattack.constraints.overlap import LevenshteinEditDistance, MaxWordsPerturbed
 from textattack.constraints.pre_transformation import (
     InputColumnModification,
     MaxModificationRate,
+    MinWordLength,
     RepeatModification,
     StopwordModification,
 )
-from textattack.constraints.semantics.sentence_encoders import SentenceEncoder
+from textattack.constraints.semantics.sentence_encoders import SentenceEncoder, ThoughtVector
 from textattack.goal_functions import InputReduction, UntargetedClassification
-from textattack.search_methods import GreedyWordSwapWIR
+from textattack.search_methods import GreedySearch, GreedyWordSwapWIR, ParticleSwarmOptimizationLEAP
+from textattack.shared import WordEmbedding
 from textattack.shared.utils import words_from_text
 from textattack.transformations.word_swaps.word_swap_embedding import recover_word_case
 
@@ -42,17 +46,22 @@ from hf_robust.words import STOP_WORDS, NltkTagger, Tagger, coarse_tag
 
 @dataclass(frozen=True)
 class SideA:
-    """Inputs of the builders: resources, victim, stop words (None: NLTK's), and the folder of a masked LM."""
+    """Inputs of the builders: resources, victim, and stop words (None: NLTK's)."""
 
     resources: Resources
     victim: Victim
     stop_words: Collection[str] | None = None
-    masked_lm: str | None = None
 
     @property
     def lexicon(self) -> Lexicon:
         """The synonyms; an error if there are none."""
         return Resources.needed(self.resources.synonyms, "TextAttack", "a synonym lexicon", "give --lexicon")
+
+    def masked_words(self, method: str, **options: Any) -> Any:
+        """Words of the masked language model; an error if there is none."""
+        masked_lm = Resources.needed(self.resources.masked_lm, "TextAttack", "a masked LM", "give --masked_lm")
+        options |= {"masked_language_model": masked_lm.model, "tokenizer": masked_lm.tokenizer}
+        return swaps.WordSwapMaskedLM(method=method, max_length=masked_lm.max_length, **options)
 
     def closed(self, stop_words: Collection[str] | None = None) -> list[Any]:
         """Constraints: no word is changed twice, and no stop word is changed."""
@@ -165,10 +174,13 @@ def textfooler(parts: SideA) -> Any:
 
 def pwws(parts: SideA) -> Any:
     """PWWS (Ren et al. 2019)."""
+    return _greedy(parts, parts.closed(), _synsets(parts), "weighted-saliency")
+
+
+def _synsets(parts: SideA) -> Any:
     thesaurus = parts.resources.thesaurus
     known = thesaurus is None or isinstance(thesaurus, WordNetLexicon)
-    transformation = WordNetSwap() if known else LemmaSwap(thesaurus)
-    return _greedy(parts, parts.closed(), transformation, "weighted-saliency")
+    return WordNetSwap() if known else LemmaSwap(thesaurus)
 
 
 def deepwordbug(parts: SideA) -> Any:
@@ -201,11 +213,7 @@ def textbugger(parts: SideA) -> Any:
 
 def bae(parts: SideA) -> Any:
     """BAE-R (Garg and Ramakrishnan 2020)."""
-    if parts.masked_lm is None:
-        raise ValueError("TextAttack's bae needs a masked language model; give --masked_lm.")
-    transformation = swaps.WordSwapMaskedLM(
-        method="bae", masked_language_model=parts.masked_lm, max_candidates=50, min_confidence=0.0
-    )
+    transformation = parts.masked_words("bae", max_candidates=50, min_confidence=0.0)
     similar = parts.similar(0.936338023, "cosine", window_size=15, skip_text_shorter_than_window=True)
     return _greedy(parts, [*parts.closed(), *parts.part_of_speech(True), *similar], transformation, "delete")
 
@@ -224,6 +232,63 @@ def input_reduction(parts: SideA) -> Any:
     return textattack.Attack(goal, parts.closed(), swaps.WordDeletion(), GreedyWordSwapWIR("delete"))
 
 
+def bert_attack(parts: SideA) -> Any:
+    """BERT-Attack (Li et al. 2020)."""
+    transformation = parts.masked_words("bert-attack", max_candidates=8)
+    constraints = [*parts.closed(), MaxWordsPerturbed(max_percent=0.4), *parts.similar(0.2, "cosine")]
+    return _greedy(parts, constraints, transformation, "unk")
+
+
+def kuleshov(parts: SideA) -> Any:
+    """Kuleshov et al. 2018."""
+    vectors, model = parts.resources.word_vectors, parts.resources.language_model
+    constraints = [*parts.closed(), MaxWordsPerturbed(max_percent=0.5)]
+    if vectors is not None:
+        embedding = WordEmbedding(vectors.vectors, vectors.rows, {row: word for word, row in vectors.rows.items()})
+        constraints.append(ThoughtVector(embedding, threshold=0.2, metric="max_euclidean"))
+    if model is not None:
+        rule = GPT2.__new__(GPT2)
+        rule.model, rule.tokenizer = model.model, _WithoutSpecialTokens(model.tokenizer)
+        rule.max_log_prob_diff, rule.compare_against_original = 2.0, True
+        constraints.append(rule)
+    goal = UntargetedClassification(VictimWrapper(), target_max_score=0.7)
+    return textattack.Attack(goal, constraints, FromLexicon(parts.lexicon, 15), GreedySearch())
+
+
+class _WithoutSpecialTokens:
+    """A tokenizer that encodes like GPT-2's, which adds no special tokens."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+
+    def encode(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
+        return ids
+
+
+def pruthi(parts: SideA) -> Any:
+    """Pruthi et al. 2019."""
+    every = {"random_one": False, "skip_first_char": True, "skip_last_char": True}
+    transformation = swaps.CompositeTransformation(
+        [
+            swaps.WordSwapNeighboringCharacterSwap(**every),
+            swaps.WordSwapRandomCharacterDeletion(**every),
+            swaps.WordSwapRandomCharacterInsertion(**every),
+            swaps.WordSwapQWERTY(**every),
+        ]
+    )
+    repeat, stop_words = parts.closed()
+    constraints = [MinWordLength(min_length=4), stop_words, MaxWordsPerturbed(max_num_words=1), repeat]
+    return textattack.Attack(UntargetedClassification(VictimWrapper()), constraints, transformation, GreedySearch())
+
+
+def leap(parts: SideA) -> Any:
+    """LEAP (Xiao et al. 2023)."""
+    constraints = [MaxModificationRate(max_rate=0.16), parts.closed()[1]]
+    search = ParticleSwarmOptimizationLEAP(pop_size=60, max_iters=20, post_turn_check=True, max_turn_retries=20)
+    return textattack.Attack(UntargetedClassification(VictimWrapper()), constraints, _synsets(parts), search)
+
+
 BUILDERS: dict[str, Callable[[SideA], Any]] = {
     "synonym": synonym,
     "textfooler": textfooler,
@@ -233,6 +298,10 @@ BUILDERS: dict[str, Callable[[SideA], Any]] = {
     "bae": bae,
     "a2t": a2t,
     "input_reduction": input_reduction,
+    "bert_attack": bert_attack,
+    "kuleshov": kuleshov,
+    "pruthi": pruthi,
+    "leap": leap,
 }
 
 

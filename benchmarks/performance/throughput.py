@@ -181,7 +181,6 @@ def prepare(args: argparse.Namespace) -> tuple[Case, list[Example], dict[str, in
         tuple(splits.text_columns),
         FlaggedResources(flags),
         args.seed,
-        args.masked_lm,
     )
     longest = max(
         len(encoded.ids) for encoded in TextTokenizer(tokenizer, splits.max_length).encode([row.texts for row in rows])

@@ -83,7 +83,6 @@ class Case:
     columns: tuple[str, ...]
     resources: Resources
     seed: int = 0
-    masked_lm: str | None = None
 
     def new_victim(self) -> RecordingVictim:
         """A victim of the same model with all counters at zero."""
@@ -157,7 +156,7 @@ def textattack(
     from hf_robust.attacks.textattack.importing import import_textattack
 
     victim = case.new_victim()
-    recipe = side_a(name, SideA(case.resources, victim, masked_lm=case.masked_lm), case.columns)
+    recipe = side_a(name, SideA(case.resources, victim), case.columns)
     goal = recipe.attack.goal_function
     if padded_to is not None:
         wrappers = import_textattack().models.wrappers

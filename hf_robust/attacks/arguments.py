@@ -175,11 +175,13 @@ class AttackArguments:
         },
     )
     masked_lm: str | None = field(
-        default=None, metadata={"help": "Folder or Hub id of the masked language model of bae and clare."}
+        default=None, metadata={"help": "Folder or Hub id of the masked language model of bae, bert_attack and clare."}
     )
     language_model: str | None = field(
         default=None,
-        metadata={"help": "Folder or Hub id of the causal language model of the genetic attacks. Default: none."},
+        metadata={
+            "help": "Folder or Hub id of the causal language model of the genetic attacks and kuleshov. Default: none."
+        },
     )
     paraphraser: list[str] = field(
         default_factory=list,
@@ -192,7 +194,7 @@ class AttackArguments:
         default=None,
         metadata={
             "help": "File of word vectors, from which a new lstm or cnn starts and whose distances bound the genetic "
-            "attacks, iga and hotflip. Default: none."
+            "attacks, iga, kuleshov and hotflip. Default: none."
         },
     )
     sememes: str | None = field(default=None, metadata={"help": "JSON table of HowNet sememes for pso."})

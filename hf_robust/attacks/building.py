@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from hf_robust.attacks.arguments import STANDARD, AttackArguments, resolve_frozen_columns, resolve_skip_labels
 from hf_robust.attacks.attack import Attack, AttackOrForeign
@@ -13,7 +13,6 @@ from hf_robust.attacks.parts.candidates import AnyOf, Candidates, FromLexicon
 from hf_robust.attacks.parts.constraints import Constraint, MaxChangedShare, Protected
 from hf_robust.attacks.parts.genetic_search import Genetic
 from hf_robust.attacks.parts.goals import Remain
-from hf_robust.attacks.parts.particle_swarm import ParticleSwarm
 from hf_robust.attacks.parts.ranking import Ranking, at_random, by_gradient
 from hf_robust.attacks.parts.search import Greedy
 from hf_robust.attacks.recipes import ATTACKS, goal_of
@@ -24,6 +23,7 @@ from hf_robust.words import UNICODE_WORDS, Protection
 if TYPE_CHECKING:
     from hf_robust.lexicons import Lexicon
 
+Part = TypeVar("Part")
 RANKINGS: dict[str, Ranking] = {"gradient": by_gradient, "random": at_random}
 EARLY_EXIT = 8
 """Number of substitutes per request under ``--attack_early_exit``."""
@@ -39,19 +39,18 @@ def with_bug_fixes(attack: Attack) -> Attack:
       scores duplicates and allows several words.
     - A word is found at its present position. In TextAttack a swap that splits or deletes a word shifts all later
       words against the order of the search.
-    - The population searches have fixes of their own (see ``Genetic``, ``ImprovedGenetic``, ``ParticleSwarm``).
+    - Parts with fixes of their own get them: the population searches (``Genetic``, ``ImprovedGenetic``,
+      ``ParticleSwarm``), bert_attack's candidates (``InPlace``), and kuleshov's goal and constraints.
     - Scores are margins. TextAttack uses float32 probabilities, which are flat where the model is certain.
     """
     search = attack.search
-    if isinstance(search, Greedy):
-        search = replace(search, follows_words=True)
-    elif isinstance(search, (Genetic, ParticleSwarm)):
-        search = replace(search, mended=True)
     return replace(
         attack,
+        goal=_mended(attack.goal),
         ranks_movable_only=attack.candidates.planned,
-        candidates=_distinct(attack.candidates),
-        search=search,
+        candidates=_mended(_distinct(attack.candidates)),
+        constraints=[_mended(rule) for rule in attack.constraints],
+        search=replace(search, follows_words=True) if isinstance(search, Greedy) else _mended(search),
         word_rule=UNICODE_WORDS,
         scores=attack.scores and "margin",
     )
@@ -98,6 +97,11 @@ def _with_constraint(attack: Attack, rule: Constraint) -> Attack:
     """Add a constraint on every text, also on children of a crossover, which recipes do not check."""
     search = replace(attack.search, check_children=True) if isinstance(attack.search, Genetic) else attack.search
     return replace(attack, constraints=[rule, *attack.constraints], search=search)
+
+
+def _mended(part: Part) -> Part:
+    """The part with its field ``mended`` set, if it has one."""
+    return replace(part, mended=True) if hasattr(part, "mended") else part  # type: ignore[type-var]
 
 
 def _distinct(source: Candidates) -> Candidates:

@@ -13,22 +13,30 @@ from hf_robust.words import ENGLISH
 if TYPE_CHECKING:
     from hf_robust.attacks.arguments import AttackArguments
 
-READ_SYNONYMS = ("synonym", "textfooler", "textbugger", "a2t", "genetic", "faster_genetic", "iga", "hlbb")
+READ_SYNONYMS = (
+    *("synonym", "textfooler", "textbugger", "a2t", "genetic", "faster_genetic", "iga", "kuleshov", "hlbb"),
+)
 """Attacks that take their substitutes from --lexicon or --attack_lexicon."""
-READ_WORD_VECTORS = ("genetic", "faster_genetic", "iga", "hotflip")
+READ_WORD_VECTORS = ("genetic", "faster_genetic", "iga", "kuleshov", "hotflip")
 """Attacks that read --word_vectors."""
-_GREEDY = ("synonym", "antonym", "textfooler", "pwws", "deepwordbug", "textbugger", "a2t", "input_reduction", "bae")
-_POPULATIONS = ("genetic", "faster_genetic", "iga", "pso")
+_GREEDY = (
+    *("synonym", "antonym", "textfooler", "pwws", "deepwordbug", "textbugger", "a2t", "input_reduction"),
+    *("bae", "bert_attack"),
+)
+_POPULATIONS = ("genetic", "faster_genetic", "iga", "pso", "leap")
+_BEAMS = ("kuleshov", "pruthi", "clare", "hotflip")
 
 READERS: Mapping[str, Collection[str]] = {
     "attack_lexicon": READ_SYNONYMS,
-    "attack_fixed": (*_GREEDY, *_POPULATIONS, "negation", "checklist", "clare", "hotflip"),
+    "attack_fixed": (*_GREEDY, *_POPULATIONS, *_BEAMS, "negation", "checklist"),
     "attack_ranking": (*_GREEDY, "gradient_mask"),
     "attack_early_exit": _GREEDY,
-    "sentence_encoder": ("synonym", "textfooler", "textbugger", "a2t", "bae", "clare", "hlbb", "paraphrase"),
+    "sentence_encoder": (
+        *("synonym", "textfooler", "textbugger", "a2t", "bae", "bert_attack", "clare", "hlbb", "paraphrase"),
+    ),
     "min_similarity": ("synonym", "paraphrase"),
-    "masked_lm": ("bae", "clare"),
-    "language_model": ("genetic", "faster_genetic"),
+    "masked_lm": ("bae", "bert_attack", "clare"),
+    "language_model": ("genetic", "faster_genetic", "kuleshov"),
     "paraphraser": ("paraphrase",),
     "sememes": ("pso",),
     "name_lists": ("checklist",),

@@ -13,6 +13,7 @@ ENGLISH_ONLY: dict[str, str] = {
     "negation": 'has rules for the English verb and its "not"',
     "checklist": "has a table of English contractions",
     "hotflip": "swaps words in English letters",
+    "pruthi": "has the keys of an English keyboard",
 }
 """Attack -> the rules that hold for English only."""
 MISSPELLING = ("deepwordbug", "textbugger")

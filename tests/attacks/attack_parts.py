@@ -157,7 +157,7 @@ class TableParaphraser:
 
 def tools(name: str) -> dict[str, Any]:
     """The models that a recipe needs beside the usual resources."""
-    if name in ("bae", "clare"):
+    if name in ("bae", "bert_attack", "clare"):
         return {"masked_lm": masked_lm()}
     if name == "paraphrase":
         return {"encoder": LetterEncoder(), "paraphraser": TableParaphraser()}

@@ -18,13 +18,15 @@ from tiny import table
 from hf_robust.attacks import ATTACKS, Attack, Example, Resources
 from hf_robust.attacks.engine.requests import Scores
 from hf_robust.attacks.parts.genetic_search import Genetic, ImprovedGenetic
+from hf_robust.attacks.parts.levy_swarm import LevySwarm
 from hf_robust.attacks.parts.particle_swarm import ParticleSwarm
 from hf_robust.attacks.parts.word_distance import WordVectors
 from hf_robust.lexicons.sememes import SememeTable
 from hf_robust.metrics import AttackRecord
 from hf_robust.words import Text
 
-NAMES = ("genetic", "faster_genetic", "iga", "pso")
+NAMES = ("genetic", "faster_genetic", "iga", "pso", "leap")
+SWARMS = {"pso": ParticleSwarm, "leap": LevySwarm}
 OUTCOMES = Path(__file__).with_name("population_outcomes.json")
 SYNONYMS = {
     "good": ["fine", "great", "warm", "poor"],
@@ -72,8 +74,23 @@ class ToyLanguageModel:
     def log_probabilities(self, inputs: Sequence[tuple[str, str]]) -> list[float]:
         return [self.words(text.split()) for _, text in inputs]
 
+    first_pieces = log_probabilities
+
     def fingerprint(self) -> str:
         return "toy"
+
+
+class Synsets:
+    """A thesaurus with the synonyms as lemmas."""
+
+    def lemmas(self, word: str) -> list[str]:
+        return SYNONYMS.get(word.lower(), [])
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "synsets"}
+
+    def fingerprint(self) -> str:
+        return "synsets"
 
 
 class ToyVictim:
@@ -131,14 +148,15 @@ def resources(name: str, **changes: Any) -> Resources:
         "word_vectors": WordVectors(WORDS, NUMBERS, "test"),
         "language_model": ToyLanguageModel() if name == "faster_genetic" else None,
         "sememes": SememeTable(SEMEMES),
+        "thesaurus": Synsets(),
     }
     return Resources(**{**parts, **changes})
 
 
 def small(name: str, checks: bool | None = None, **changes: Any) -> Any:
     """The search of a recipe with a population of 12 and 5 iterations."""
-    if name == "pso":
-        return ParticleSwarm(12, 5, check_turns=True if checks is None else checks, **changes)
+    if name in SWARMS:
+        return SWARMS[name](12, 5, check_turns=True if checks is None else checks, **changes)
     kind = ImprovedGenetic if name == "iga" else Genetic
     return kind(12, 5, check_children=bool(checks), **changes)
 

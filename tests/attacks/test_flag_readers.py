@@ -80,7 +80,7 @@ def test_a_variant_changes_its_readers_alone(flag: str) -> None:
         (["--attack_fixed"], ["gradient_mask"], [], "reads --attack_fixed: it is for synonym"),
         (["--attack_lexicon", "t.json"], ["pwws"], ["textfooler"], "the attacks are pwws, textfooler"),
         (["--attack_query_budget", "9"], [], ["textfooler"], "reads --attack_query_budget 9"),
-        (["--masked_lm", "m"], ["pwws"], [], "for bae, clare"),
+        (["--masked_lm", "m"], ["pwws"], [], "for bae, bert_attack, clare"),
         (["--attack_scores", "margin"], ["hlbb"], [], "for attacks that search for texts by scores, not hlbb"),
         (["--min_similarity", "0.9"], ["synonym"], [], "for synonym, paraphrase with --sentence_encoder"),
         (["--attack_max_changed", "0.1"], [], [], "reads --attack_max_changed 0.1"),

@@ -6,11 +6,14 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
+import numpy as np
 import pytest
-from attack_parts import SYNONYMS, examples, resources
+from attack_parts import SYNONYMS, WORDS, examples, masked_lm, resources
+from test_language_model import build_lm
 from tiny import build_model, build_tokenizer, table
 
 from hf_robust.attacks import ATTACKS, Resources, attack_dataset
+from hf_robust.attacks.parts.word_distance import WordVectors
 from hf_robust.words import TEXTATTACK_WORDS
 
 if find_spec("textattack") is None:
@@ -23,7 +26,10 @@ import_textattack()
 from benchmarks.performance.identity import SharedVictim, difference  # noqa: E402
 from benchmarks.performance.textattack_recipes import SideA, side_a  # noqa: E402
 
-RECIPES = ("synonym", "textfooler", "pwws", "deepwordbug", "textbugger", "a2t", "input_reduction")
+RECIPES = (
+    *("synonym", "textfooler", "pwws", "deepwordbug", "textbugger", "a2t", "input_reduction"),
+    *("bert_attack", "kuleshov", "pruthi"),
+)
 STOP_WORDS = ("the", "and", "with", "was")
 
 
@@ -32,7 +38,16 @@ def parts_of_both(**changes: Any) -> Resources:
     single = {word: [new for new in found if " " not in new] for word, found in SYNONYMS.items()}
     synonyms = table(single, "synonym")
     synonyms.keeps_part_of_speech = False
-    return resources(synonyms=synonyms, stop_words=frozenset(STOP_WORDS), **changes)
+    # All words but stop words have vectors: TextAttack ends with an error on a text without any.
+    words = {*WORDS, *single, *(new for found in single.values() for new in found)} - {*STOP_WORDS}
+    cases = sorted(cased for word in words for cased in {word, word.capitalize(), word.upper()})
+    numbers = np.random.default_rng(0).normal(scale=0.3, size=(len(cases), 8)).astype(np.float32)
+    models = {
+        "masked_lm": masked_lm(),
+        "language_model": build_lm(),
+        "word_vectors": WordVectors(cases, numbers, "test"),
+    }
+    return resources(synonyms=synonyms, stop_words=frozenset(STOP_WORDS), **models, **changes)
 
 
 def both(name: str, parts: Resources, columns: int, seed: int = 0) -> list[tuple[Any, Any]]:

@@ -13,6 +13,7 @@ from population_parts import (
     NAMES,
     SETTINGS,
     STOP_WORDS,
+    SWARMS,
     SYNONYMS,
     ToyLanguageModel,
     ToyVictim,
@@ -35,6 +36,7 @@ from hf_robust.attacks.parts import population as shared
 from hf_robust.attacks.parts.candidates import FromLexicon
 from hf_robust.attacks.parts.constraints import MaxChangedWords
 from hf_robust.attacks.parts.genetic_search import Genetic, ImprovedGenetic
+from hf_robust.attacks.parts.levy_swarm import LevySwarm
 from hf_robust.attacks.parts.particle_swarm import ParticleSwarm
 from hf_robust.words import Text
 
@@ -99,12 +101,12 @@ def space(which: Any, name: str, example: Example) -> set[tuple[str, ...]]:
         reached, new = {word}, {word}
         open_words = which.open_words(Draft(text))
         while new and index in open_words:
-            made = {swap for one in new for swap in which.candidates.lexicon(one)} if name != "pso" else set()
+            made = {swap for one in new for swap in SYNONYMS.get(one, ())} if name != "pso" else set()
             if name == "pso":
                 made = set(make_plan(which, example.texts).swaps.get(index, ()))
             new = {swap for swap in made if swap not in STOP_WORDS} - reached
             reached |= new
-            if name != "iga":
+            if name not in ("iga", "leap"):
                 break
         found.append(reached)
     return {
@@ -151,7 +153,7 @@ def test_a_budget_is_never_exceeded_and_ends_the_search(name: str, mended: bool,
     for record in measure(attack(name, search, query_budget=budget), ToyVictim(), rows(15, 2)):
         assert record.queries <= budget and record.stop in ("success", "budget", "exhausted", "misclassified")
         assert record.stop != "budget" or record.queries == budget
-        if record.status == "failed" and (mended or name != "pso"):
+        if record.status == "failed" and (mended or name not in SWARMS):
             assert record.perturbed_score <= record.original_score
 
 
@@ -197,6 +199,7 @@ def test_unchecked_children_may_change_more_words_than_a_swap_may() -> None:
         ("iga", ImprovedGenetic(12, 5), 1 + 5 * 3),
         ("iga", ImprovedGenetic(2, 5), 1 + 5 * 1),
         ("pso", ParticleSwarm(12, 5), 1 + 5 * 12),
+        ("leap", LevySwarm(12, 5), 1 + 5 * 12),
     ],
 )
 @pytest.mark.parametrize("budget", [None, 7])
@@ -271,8 +274,10 @@ def test_recipes_name_every_part_and_leave_out_what_is_not_given() -> None:
     assert parts("iga", **given) == ["stop_words", "max_changed_words", "word_distance"]
     assert parts("genetic", word_vectors=None) == words
     assert parts("pso") == words[:3]
+    assert parts("leap") == ["max_modification_rate", "stop_words"]
     searches = [ATTACKS[name](resources(name)).search for name in NAMES]
-    assert searches == [Genetic(60, 20), Genetic(60, 40), ImprovedGenetic(60, 20), ParticleSwarm(60, 20)]
+    swarms = [ParticleSwarm(60, 20), LevySwarm(60, 20)]
+    assert searches == [Genetic(60, 20), Genetic(60, 40), ImprovedGenetic(60, 20), *swarms]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -280,7 +285,7 @@ def test_every_setting_is_in_the_fingerprint(name: str) -> None:
     which = attack(name)
     prints = {dataclasses.replace(which, search=small(name, **one)).fingerprint() for one in ({}, {"mended": True})}
     assert len(prints) == 2
-    if name != "pso":
+    if name not in SWARMS:
         assert attack(name, word_vectors=None).fingerprint() != which.fingerprint()
 
 
@@ -292,7 +297,7 @@ def test_missing_resources_are_named() -> None:
             ATTACKS[name](Resources(synonyms=table(SYNONYMS, "synonym")))
 
 
-@pytest.mark.parametrize("make", [Genetic, ImprovedGenetic, ParticleSwarm])
+@pytest.mark.parametrize("make", [Genetic, ImprovedGenetic, ParticleSwarm, LevySwarm])
 def test_wrong_sizes_are_refused(make: Any) -> None:
     with pytest.raises(ValueError, match="got 0 and 5|got 0, 5 and"):
         make(0, 5)

@@ -26,6 +26,7 @@ from population_parts import (
     STOP_WORDS,
     SYNONYMS,
     WORDS,
+    Synsets,
     ToyLanguageModel,
     ToyVictim,
     attack,
@@ -90,6 +91,12 @@ def swaps_and_rules(textattack: Any, name: str, frozen: bool) -> tuple[Any, list
     """Transformation and constraints of one of TextAttack's recipes, with the tests' tables."""
     rules = textattack.constraints
     before = rules.pre_transformation
+    if name == "leap":
+        from benchmarks.performance.textattack_recipes import LemmaSwap
+
+        found = [before.MaxModificationRate(max_rate=0.16), before.StopwordModification(STOP_WORDS)]
+        columns = before.InputColumnModification(["premise", "hypothesis"], {"premise"})
+        return LemmaSwap(Synsets()), [*found, columns] if frozen else found
     found = [] if name == "iga" else [before.RepeatModification()]
     found.append(before.StopwordModification(STOP_WORDS))
     if frozen:
@@ -117,8 +124,9 @@ def swaps_and_rules(textattack: Any, name: str, frozen: bool) -> tuple[Any, list
 
 def their_search(textattack: Any, name: str, checks: bool, give_up: bool = False) -> Any:
     methods, sizes = textattack.search_methods, {"pop_size": 12, "max_iters": 5}
-    if name == "pso":
-        return methods.ParticleSwarmOptimization(**sizes, post_turn_check=checks)
+    if name in ("pso", "leap"):
+        kind = methods.ParticleSwarmOptimization if name == "pso" else methods.ParticleSwarmOptimizationLEAP
+        return kind(**sizes, post_turn_check=checks)
     kind = methods.ImprovedGeneticAlgorithm if name == "iga" else methods.AlzantotGeneticAlgorithm
     return kind(**sizes, post_crossover_check=checks, give_up_if_no_improvement=give_up)
 

@@ -199,7 +199,12 @@ class Trial:
         if self._clean_row is None and len(rows):
             self._clean_row = rows[0]
         confidence = reading.confidence(rows, label, rows[0] if self._clean_row is None else self._clean_row)
-        return LabelPredictions(confidence, reading.share(confidence), reading.predictions(rows) == label)
+        return LabelPredictions(
+            confidence,
+            reading.share(confidence),
+            reading.predictions(rows) == label,
+            reading.label_probability(rows, label),
+        )
 
     def _count_saturated(self, rows: Floats) -> None:
         count = self.reading.num_saturated(rows)
@@ -256,7 +261,8 @@ class Trial:
         else:
             planned = []
         swaps = [(index, new) for index in planned for new in self.plan.swaps.get(index, ())]
-        others = open_words.difference(planned)
+        # Not a copy where nothing is planned: the order of the set, in which sources draw, would change.
+        others = open_words.difference(planned) if planned else open_words
         if others:
             swaps += yield from self.attack.proposals(self.clean, draft, others, self.rng)
         return swaps

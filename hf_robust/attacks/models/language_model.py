@@ -50,6 +50,14 @@ class CausalLanguageModel(ConsultedModel):
         """The natural logarithm of each text's probability after its context; 0 for a text without tokens."""
         return self._recall(inputs, self._score)
 
+    def first_pieces(self, inputs: Sequence[Continuation]) -> list[float]:
+        """The natural logarithm of the probability of each text's first token right after its context.
+
+        As TextAttack's GPT-2 constraint asks: context and text are tokenised apart, and no start token comes first. A
+        context of no token starts with the start token. The answer is 0 for a text without tokens.
+        """
+        return self._recall([(*pair, "first piece") for pair in inputs], self._first)
+
     def _score(self, inputs: Sequence[Continuation]) -> list[float]:
         """Scores in the order of ``inputs``, computed in batches of falling length."""
         encoded = self._encode(inputs)
@@ -68,6 +76,30 @@ class CausalLanguageModel(ConsultedModel):
             for places, scores in self._budget.run([len(ids) for ids, _ in encoded], self.device, work):
                 for place, score in zip(places, scores, strict=True):
                     results[place] = score
+        return results
+
+    def _first(self, inputs: Sequence[tuple[str, str, str]]) -> list[float]:
+        """Answers of ``first_pieces`` in the order of ``inputs``; each context goes through the model once."""
+        contexts = list(dict.fromkeys(context for context, *_ in inputs))
+        encoded = [np.array(ids[-self.max_length :] or [self._start], dtype=np.int32) for ids in self._ids(contexts)]
+        numbers, wanted = {context: place for place, context in enumerate(contexts)}, [list[int]() for _ in contexts]
+        firsts = [ids[0] if ids else None for ids in self._ids([text for _, text, _ in inputs])]
+        for row, ((context, *_), first) in enumerate(zip(inputs, firsts, strict=True)):
+            if first is not None:
+                wanted[numbers[context]].append(row)
+
+        def work(places: list[int]) -> list[float]:
+            padded = to_device(self._pad([Encoded(encoded[place], None) for place in places]), self.device)
+            logits = self.model(**padded, use_cache=False).logits
+            ends = torch.tensor([len(encoded[place]) - 1 for place in places], device=logits.device)
+            follows = logits[torch.arange(len(places), device=logits.device), ends].float().log_softmax(-1).cpu()
+            return [float(follows[at, firsts[row]]) for at, place in enumerate(places) for row in wanted[place]]
+
+        results = [0.0] * len(inputs)
+        with torch.inference_mode():
+            for places, scores in self._budget.run([len(ids) for ids in encoded], self.device, work):
+                for row, score in zip([row for place in places for row in wanted[place]], scores, strict=True):
+                    results[row] = score
         return results
 
     def _encode(self, inputs: Sequence[Continuation]) -> list[tuple[NDArray[np.int32], int]]:

@@ -197,10 +197,10 @@ def _readable(
     vocabulary: dict[str, int], special: set[int], whole_words: bool, rule: WordRule = TEXTATTACK_WORDS
 ) -> dict[int, str]:
     """Token id -> written form in a text, for each entry that counts as a word."""
-    style = _style(vocabulary)
+    style = mark_of(vocabulary)
     words = {}
     for token, number in vocabulary.items():
-        if whole_words and (number in special or _is_inner(token, style)):
+        if whole_words and (number in special or is_inner(token, style)):
             continue
         # TextAttack treats the byte-level mark as a letter here, so "\u0120," counts as a word.
         shown = token.replace(style, "") if style in (_INNER, _UNDERLINE) else token
@@ -209,7 +209,7 @@ def _readable(
     return words
 
 
-def _style(vocabulary: Iterable[str]) -> str:
+def mark_of(vocabulary: Iterable[str]) -> str:
     """The vocabulary's most frequent prefix mark (WordPiece's, byte-level BPE's or SentencePiece's); "" for none."""
     counts = dict.fromkeys((_INNER, _SPACE, _UNDERLINE), 0)
     for token in vocabulary:
@@ -219,7 +219,7 @@ def _style(vocabulary: Iterable[str]) -> str:
     return best if counts[best] else ""
 
 
-def _is_inner(token: str, style: str) -> bool:
+def is_inner(token: str, style: str) -> bool:
     """Whether an entry continues a word."""
     if style == _INNER:
         return token.startswith(_INNER)

@@ -1,4 +1,4 @@
-"""Misspelt words: one character is swapped, replaced, deleted, inserted, or exchanged for a look-alike."""
+"""Misspelt words: one character is swapped, replaced, deleted or inserted, or becomes a look-alike or a next key."""
 
 from __future__ import annotations
 
@@ -20,85 +20,110 @@ HOMOGLYPHS = dict(
 """Character -> look-alike character (TextBugger's Sub-C, with TextAttack's choice of characters)."""
 
 
-def swap_neighbours(word: str, rng: RandomStates, inner: bool) -> Sequence[str]:
+NEXT_KEYS = dict(
+    zip(
+        "qwertyuiopasdfghjklzxcvbnm",
+        (
+            "was qeasd wsdfr edfgt rfghy tghju yhjki ujklo iklp ol "
+            "qwszx qweadzx werfcxs ertgvcd rtyhbvd tyugjbn yuikmnh uiolmj iopk "
+            "asx sdzc xdfv cfgb vghn bhjm njk"
+        ).split(),
+        strict=True,
+    )
+)
+"""Letter -> letters on the keys around it, on a QWERTY keyboard, as TextAttack has them."""
+
+
+def swap_neighbours(word: str, rng: RandomStates, inner: bool, every: bool) -> Sequence[str]:
     """Swap two neighbouring characters."""
     first, last = (1, len(word) - 2) if inner else (0, len(word) - 1)
-    if first >= last:
-        return []
-    place = rng.numpy.randint(first, last)
-    return [word[:place] + word[place + 1] + word[place] + word[place + 2 :]]
+    return [
+        word[:place] + word[place + 1] + word[place] + word[place + 2 :] for place in _places(first, last, rng, every)
+    ]
 
 
-def substitute(word: str, rng: RandomStates, inner: bool) -> Sequence[str]:
+def substitute(word: str, rng: RandomStates, inner: bool, every: bool) -> Sequence[str]:
     """Replace a character by a random letter."""
-    place = rng.numpy.randint(0, len(word))
-    return [word[:place] + rng.python.choice(string.ascii_letters) + word[place + 1 :]]
+    places = _places(*_span(word, inner), rng, every)
+    return [word[:place] + rng.python.choice(string.ascii_letters) + word[place + 1 :] for place in places]
 
 
-def delete(word: str, rng: RandomStates, inner: bool) -> Sequence[str]:
+def delete(word: str, rng: RandomStates, inner: bool, every: bool) -> Sequence[str]:
     """Delete a character."""
-    first, last = _span(word, inner)
-    if first >= last:
-        return []
-    place = rng.numpy.randint(first, last)
-    return [word[:place] + word[place + 1 :]]
+    return [word[:place] + word[place + 1 :] for place in _places(*_span(word, inner), rng, every)]
 
 
-def insert(word: str, rng: RandomStates, inner: bool) -> Sequence[str]:
+def insert(word: str, rng: RandomStates, inner: bool, every: bool) -> Sequence[str]:
     """Insert a random letter."""
-    return _insert(word, rng, inner, string.ascii_letters)
+    return _insert(word, rng, inner, every, string.ascii_letters)
 
 
-def insert_space(word: str, rng: RandomStates, inner: bool) -> Sequence[str]:
+def insert_space(word: str, rng: RandomStates, inner: bool, every: bool) -> Sequence[str]:
     """Insert a space, which splits the word."""
-    return _insert(word, rng, inner, " ")
+    return _insert(word, rng, inner, every, " ")
 
 
-def look_alikes(word: str, rng: RandomStates, inner: bool) -> Sequence[str]:
+def look_alikes(word: str, rng: RandomStates, inner: bool, every: bool) -> Sequence[str]:
     """Replace each character in turn by its look-alike, if it has one; without random draws."""
     pairs = enumerate(word)
     return [word[:place] + HOMOGLYPHS[letter] + word[place + 1 :] for place, letter in pairs if letter in HOMOGLYPHS]
 
 
-def _insert(word: str, rng: RandomStates, inner: bool, letters: str) -> Sequence[str]:
-    first, last = _span(word, inner)
-    if first >= last:
-        return []
-    place = rng.numpy.randint(first, last)
+def next_keys(word: str, rng: RandomStates, inner: bool, every: bool) -> Sequence[str]:
+    """Replace each letter in turn by each letter on the keys around it, in its case; without random draws."""
+    misspelt = []
+    for place in range(*_span(word, inner)):
+        keys = NEXT_KEYS.get(word[place].lower(), "")
+        for key in keys.upper() if word[place].isupper() else keys:
+            misspelt.append(word[:place] + key + word[place + 1 :])
+    return misspelt
+
+
+def _insert(word: str, rng: RandomStates, inner: bool, every: bool, letters: str) -> Sequence[str]:
     # The letter is drawn even if there is only one, so that later draws equal TextAttack's.
-    return [word[:place] + rng.python.choice(letters) + word[place:]]
+    places = _places(*_span(word, inner), rng, every)
+    return [word[:place] + rng.python.choice(letters) + word[place:] for place in places]
 
 
 def _span(word: str, inner: bool) -> tuple[int, int]:
     return (1, len(word) - 1) if inner else (0, len(word))
 
 
-Edit = Callable[[str, RandomStates, bool], Sequence[str]]
+def _places(first: int, last: int, rng: RandomStates, every: bool) -> Iterable[int]:
+    """All positions from ``first`` up to and excluding ``last``, or one of them at random."""
+    if every or first >= last:
+        return range(first, last)
+    return [rng.numpy.randint(first, last)]
+
+
+Edit = Callable[[str, RandomStates, bool, bool], Sequence[str]]
 
 
 @dataclass(frozen=True)
 class Misspell(Candidates):
     """Proposes one edit of a word. ``inner`` keeps its first and last character.
 
-    Words of one character do not change, except to look-alikes. All edits except look-alikes draw a random position at
-    each call, so they are not planned.
+    Words of one character do not change, except to look-alikes. The position is drawn at random at each call, and so
+    is an inserted letter; ``every`` proposes the edit at every position instead. Look-alikes and next keys are
+    proposed at every position without draws, so they are planned.
     """
 
     edit: Edit
     inner: bool = False
+    every: bool = False
 
     @property
     def planned(self) -> bool:  # type: ignore[override]
-        return self.edit is look_alikes
+        return self.edit in (look_alikes, next_keys)
 
     def substitutes(self, text: Text, index: int, rng: RandomStates) -> Iterable[str]:
         word = text.tokens[index]
         if len(word) <= 1 and self.edit is not look_alikes:
             return []
-        return [new for new in self.edit(word, rng, self.inner) if new != word]
+        return [new for new in self.edit(word, rng, self.inner, self.every) if new != word]
 
     def describe(self) -> dict[str, Any]:
-        return {"name": self.edit.__name__, "inner": self.inner}
+        return {"name": self.edit.__name__, "inner": self.inner, **({"every": True} if self.every else {})}
 
     def fingerprint(self) -> str:
-        return f"{self.edit.__name__} {self.inner}"
+        return f"{self.edit.__name__} {self.inner}" + " every" * self.every

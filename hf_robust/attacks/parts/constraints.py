@@ -82,6 +82,19 @@ class NoStopWords(Constraint):
 
 
 @dataclass(frozen=True)
+class MinWordLength(Constraint):
+    """Words of fewer than ``minimum`` characters do not change."""
+
+    minimum: int
+
+    def opens(self, draft: Draft) -> set[int]:
+        return {index for index, word in enumerate(draft.text.tokens) if len(word) >= self.minimum}
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "min_word_length", "minimum": self.minimum}
+
+
+@dataclass(frozen=True)
 class OpenColumns(Constraint):
     """Frozen text columns, given by number, do not change; a column's name has no effect."""
 

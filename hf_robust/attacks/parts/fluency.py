@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ from hf_robust.attacks.parts.constraints import Constraint
 from hf_robust.attacks.parts.similarity import REFERENCES, window
 from hf_robust.words import Text
 
+_LETTER = re.compile("[A-Za-z]")
 Continuation = tuple[str, str]
 """A context, possibly empty, and the words that follow it."""
 
@@ -24,6 +26,10 @@ class LanguageModel(Protocol):
 
     def log_probabilities(self, inputs: Sequence[Continuation]) -> Sequence[float]:
         """The natural logarithm of each text's probability after its context."""
+        ...
+
+    def first_pieces(self, inputs: Sequence[Continuation]) -> Sequence[float]:
+        """The natural logarithm of the probability of each text's first piece right after its context."""
         ...
 
     def fingerprint(self) -> str: ...
@@ -145,6 +151,49 @@ class MaxLikelihoodDrop(_ByLanguageModel):
     def describe(self) -> dict[str, Any]:
         settings = {"window_size": self.window_size, "max_drop": self.max_drop, "reference": self.reference}
         return {"name": "max_likelihood_drop", "language_model": self.model.name, **settings}
+
+
+@dataclass(frozen=True)
+class MaxNextWordDrop(_ByLanguageModel):
+    r"""A swapped word stays nearly as likely after the text before it: :math:`\log p(w') > \log p(w) - \lambda_2`.
+
+    Kuleshov et al. 2018, section 3, as TextAttack 0.3.11 has it; ``max_drop`` is :math:`\lambda_2` in nats, and the
+    context is the original text up to the word. The paper bounds the change of the whole text's probability. As in
+    TextAttack, p is the probability of the word's first piece, written without a space, after a context that ends in
+    the space; with ``mended`` it is that of the whole word after the context. A word behind a context without a letter
+    from a to z passes. The model reads the last tokens of a long context. A text with a new word beyond the last word
+    of the original fails.
+    """
+
+    max_drop: float = 2.0
+    mended: bool = False
+
+    def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
+        words = original.text.tokens
+        inputs: list[Continuation] = []
+        pairs: list[tuple[int, int]] = []
+        failed: set[int] = set()
+        for place, draft in enumerate(drafts):
+            for index in sorted(draft.last_modified):
+                if index >= min(len(words), len(draft.words)):
+                    failed.add(place)
+                elif _LETTER.search(before := self._before(original.text, index)):
+                    pairs.append((place, len(inputs)))
+                    inputs += [(before, words[index]), (before, draft.words[index])]
+        if inputs:
+            ask = self.model.log_probabilities if self.mended else self.model.first_pieces
+            answer = yield Consult(ask, inputs)
+            failed.update(place for place, at in pairs if answer[at + 1] <= answer[at] - self.max_drop)
+        return [draft for place, draft in enumerate(drafts) if place not in failed]
+
+    def _before(self, text: Text, index: int) -> str:
+        word = text.words[index]
+        before = "\n".join([*text.columns[: word.column], text.columns[word.column][: word.start]])
+        return before.rstrip() if self.mended else before
+
+    def describe(self) -> dict[str, Any]:
+        settings = {"max_drop": self.max_drop, "mended": self.mended}
+        return {"name": "max_next_word_drop", "language_model": self.model.name, **settings}
 
 
 def _first_difference(words: list[str], others: list[str]) -> int | None:

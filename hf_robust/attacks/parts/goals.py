@@ -22,11 +22,13 @@ class LabelPredictions(NamedTuple):
         confidence: confidence in the label [n].
         share: the confidence mapped into [0, 1] where the label is predicted [n].
         is_predicted: whether the label is predicted [n].
+        probability: probability of the label [n].
     """
 
     confidence: Floats
     share: Floats
     is_predicted: NDArray[np.bool_]
+    probability: Floats
 
 
 class Goal(Protocol):
@@ -82,6 +84,38 @@ class Misclassify:
 
     def describe(self) -> dict[str, Any]:
         return described(self, "misclassify")
+
+
+@dataclass(frozen=True)
+class LowerProbability:
+    r"""Kuleshov et al. 2018, Algorithm 1, as TextAttack 0.3.11 has it: :math:`p_y(x') < \tau` for ``threshold`` tau.
+
+    The score is that of ``Misclassify``. The prediction may still be the label, and an example whose clean text
+    reaches the goal is skipped. With ``mended`` it is reached as in the paper, by a sure error: another label is
+    predicted, and :math:`1 - p_y(x') \ge \tau`. With two classes this is a probability of tau for the other class.
+    """
+
+    threshold: float = 0.7
+    mended: bool = False
+    keeps_prediction = False
+    maximises = False
+
+    def size(self, text: Text) -> int:
+        return 0
+
+    def scores(self, predictions: LabelPredictions, sizes: Sequence[int], clean_size: int) -> Floats:
+        return 1 - predictions.confidence
+
+    def reached(self, predictions: LabelPredictions) -> NDArray[np.bool_]:
+        if self.mended:
+            return ~predictions.is_predicted & (1 - predictions.probability >= self.threshold)
+        return predictions.probability < self.threshold
+
+    def start(self, score: float) -> float:
+        return score
+
+    def describe(self) -> dict[str, Any]:
+        return described(self, "lower_probability", threshold=self.threshold, mended=self.mended)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import Floats, Steps
 from hf_robust.attacks.engine.trial import Evaluation, Trial
 from hf_robust.attacks.parts import population as shared
+from hf_robust.attacks.parts.candidates import RandomStates
 from hf_robust.words import Text
 
 START, END = 0.8, 0.2
@@ -93,16 +95,16 @@ class ParticleSwarm:
             return "exhausted"
         neighbours = yield from self._best_neighbours(trial, Particle(trial.clean, trial.evaluation, swapped=False))
         swarm = [self._draw(trial, neighbours) for _ in range(self.size)]
-        starts = trial.rng.numpy.uniform(-MAX_VELOCITY, MAX_VELOCITY, self.size)
-        velocities = np.repeat(starts[:, None], len(trial.text.words), axis=1)
-        best, personal_best = max(swarm, key=_score), list(swarm)
+        velocities: Floats = np.repeat(self._start(trial.rng)[:, None], len(trial.text.words), axis=1)
+        best, personal_best, first = max(swarm, key=_score), list(swarm), [_score(particle) for particle in swarm]
         for iteration in range(self.iterations):
             if trial.limit_reached or best.evaluation.reached:
                 break
-            swarm = yield from self._move(trial, swarm, personal_best, best, velocities, iteration)
+            inertia = self._inertia(iteration, [_score(particle) for particle in swarm], first, trial.rng)
+            swarm = yield from self._move(trial, swarm, personal_best, best, velocities, inertia, iteration)
             top = max(swarm, key=_score)
             if not (trial.limit_reached or top.evaluation.reached):
-                yield from self._mutate(trial, swarm)
+                yield from self._mutate(trial, swarm, personal_best)
                 top = max(swarm, key=_score)
             if top.evaluation.reached or (shared.budget_ended(trial) and not self.mended):
                 return shared.finish(trial, top.draft, top.evaluation)
@@ -142,18 +144,18 @@ class ParticleSwarm:
         swarm: list[Particle],
         personal_best: list[Particle],
         best: Particle,
-        velocities: NDArray[np.float64],
+        velocities: Floats,
+        inertia: Floats,
         iteration: int,
     ) -> Steps[list[Particle]]:
         """The moved and scored swarm, with fewer particles if the budget ends; updates ``velocities``."""
         gone = iteration / self.iterations
         to_own, to_best = START - gone * (START - END), END + gone * (START - END)
-        inertia = (START - END) * (self.iterations - iteration) / self.iterations + END
         moved: list[Particle] = []
         for row, (particle, personal) in enumerate(zip(swarm, personal_best, strict=True)):
             pull = _pull(particle.draft.text, personal.draft.text) + _pull(particle.draft.text, best.draft.text)
-            velocities[row] = inertia * velocities[row] + (1 - inertia) * pull
-            chances = 1 / (1 + np.exp(-velocities[row]))
+            velocities[row] = inertia[row] * velocities[row] + (1 - inertia[row]) * pull
+            chances = self._chances(velocities[row])
             for likelihood, source in ((to_own, personal), (to_best, best)):
                 if trial.rng.numpy.uniform() < likelihood:
                     particle = yield from self._turn(trial, source, particle, chances)
@@ -174,16 +176,42 @@ class ParticleSwarm:
                 return source._replace(draft=draft)
         return source
 
-    def _mutate(self, trial: Trial, swarm: list[Particle]) -> Steps[None]:
-        """Mutate particles in place: the fewer changed words, the likelier it becomes one of its neighbours."""
-        clean = trial.text.tokens
+    def _mutate(self, trial: Trial, swarm: list[Particle], personal_best: list[Particle]) -> Steps[None]:
+        """Mutate particles in place: each becomes one of its best neighbours with its mutation chance."""
         for row, particle in enumerate(swarm):
-            changed = sum(old != new for old, new in zip(clean, particle.draft.text.tokens, strict=True))
-            if trial.rng.numpy.uniform() < 1 - 2 * (changed / len(clean)):
+            if trial.rng.numpy.uniform() < self._mutation_chance(trial, particle, personal_best[row]):
                 neighbours = yield from self._best_neighbours(trial, particle)
-                swarm[row] = self._draw(trial, neighbours)
+                swarm[row] = self._mutant(trial, neighbours)
             if trial.limit_reached:
                 break
+
+    # What another swarm replaces (``LevySwarm``).
+
+    def _start(self, rng: RandomStates) -> Floats:
+        """The first velocity of each particle [size], the same for all its words."""
+        return rng.numpy.uniform(-MAX_VELOCITY, MAX_VELOCITY, self.size)
+
+    def _inertia(self, iteration: int, scores: Sequence[float], first: Sequence[float], rng: RandomStates) -> Floats:
+        """The inertia of each particle [size], given its score and the ``first`` scores of all."""
+        return np.full(len(scores), (START - END) * (self.iterations - iteration) / self.iterations + END)
+
+    def _chances(self, velocities: Floats) -> Floats:
+        """The probability of each word of a particle to be taken over in a move."""
+        return np.asarray(1 / (1 + np.exp(-velocities)))
+
+    def _mutation_chance(self, trial: Trial, particle: Particle, personal: Particle) -> float:
+        """The fewer words are changed, the likelier a particle mutates."""
+        return 1 - 2 * share_changed(trial.clean, particle.draft)
+
+    def _mutant(self, trial: Trial, neighbours: BestNeighbours) -> Particle:
+        """What a particle with these neighbours becomes."""
+        return self._draw(trial, neighbours)
+
+
+def share_changed(before: Draft, after: Draft) -> float:
+    """The share of words that differ between two texts of one length."""
+    pairs = zip(before.text.tokens, after.text.tokens, strict=True)
+    return sum(old != new for old, new in pairs) / len(before.text.tokens)
 
 
 def _pull(text: Text, towards: Text) -> NDArray[np.float64]:

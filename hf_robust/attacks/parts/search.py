@@ -32,6 +32,8 @@ def attack_example(trial: Trial, replayed: Columns | None = None) -> Steps[Attac
             if attack.skip_misclassified
             else trial.record("succeeded", "success")
         )
+    if trial.evaluation.reached and not attack.goal.keeps_prediction:
+        return trial.record("skipped", "reached")
     if attack.candidates.planned and not trial.num_candidates and attack.ranks_movable_only:
         return trial.record("failed", "no_candidates")
     if replayed is not None and (yield from trial.replay(replayed)):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hf_robust.attacks.attack import Attack
-from hf_robust.attacks.parts.goals import Goal, Misclassify, Remain, Shorten
+from hf_robust.attacks.parts.goals import Goal, LowerProbability, Misclassify, Remain, Shorten
 from hf_robust.attacks.recipes.a2t import a2t
 from hf_robust.attacks.recipes.antonym import antonym
 from hf_robust.attacks.recipes.bae import bae
+from hf_robust.attacks.recipes.bert_attack import bert_attack
 from hf_robust.attacks.recipes.checklist import checklist
 from hf_robust.attacks.recipes.clare import clare
 from hf_robust.attacks.recipes.deepwordbug import deepwordbug
@@ -19,8 +20,11 @@ from hf_robust.attacks.recipes.hlbb import hlbb
 from hf_robust.attacks.recipes.hotflip import hotflip
 from hf_robust.attacks.recipes.iga import iga
 from hf_robust.attacks.recipes.input_reduction import input_reduction
+from hf_robust.attacks.recipes.kuleshov import kuleshov
+from hf_robust.attacks.recipes.leap import leap
 from hf_robust.attacks.recipes.negation import negation
 from hf_robust.attacks.recipes.paraphrase import paraphrase
+from hf_robust.attacks.recipes.pruthi import pruthi
 from hf_robust.attacks.recipes.pso import pso
 from hf_robust.attacks.recipes.pwws import pwws
 from hf_robust.attacks.recipes.synonym import synonym
@@ -41,9 +45,13 @@ ATTACKS: dict[str, Callable[[Resources], Attack]] = {
     "faster_genetic": faster_genetic,
     "iga": iga,
     "pso": pso,
+    "leap": leap,
+    "kuleshov": kuleshov,
+    "pruthi": pruthi,
     "input_reduction": input_reduction,
     "checklist": checklist,
     "bae": bae,
+    "bert_attack": bert_attack,
     "clare": clare,
     "hotflip": hotflip,
     "gradient_mask": gradient_mask,
@@ -54,7 +62,12 @@ ATTACKS: dict[str, Callable[[Resources], Attack]] = {
 BY_LABEL = ("hlbb", "paraphrase")
 """Attacks that need no scores of the victim, only labels."""
 
-_GOALS: dict[str, type[Goal]] = {"antonym": Remain, "negation": Remain, "input_reduction": Shorten}
+_GOALS: dict[str, type[Goal]] = {
+    "antonym": Remain,
+    "negation": Remain,
+    "input_reduction": Shorten,
+    "kuleshov": LowerProbability,
+}
 
 
 def goal_of(name: str) -> type[Goal]:
