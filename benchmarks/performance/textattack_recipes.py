@@ -28,7 +28,7 @@ from textattack.constraints.pre_transformation import (
 )
 from textattack.constraints.semantics.sentence_encoders import SentenceEncoder
 from textattack.goal_functions import InputReduction, UntargetedClassification
-from textattack.search_methods import GreedyWordSwapWIR
+from textattack.search_methods import DifferentialEvolution, GreedyWordSwapWIR
 from textattack.shared.utils import words_from_text
 from textattack.transformations.word_swaps.word_swap_embedding import recover_word_case
 
@@ -163,12 +163,20 @@ def textfooler(parts: SideA) -> Any:
     return _greedy(parts, constraints, FromLexicon(parts.lexicon, 50), "delete")
 
 
-def pwws(parts: SideA) -> Any:
-    """PWWS (Ren et al. 2019)."""
+def _lemmas(parts: SideA) -> Any:
     thesaurus = parts.resources.thesaurus
     known = thesaurus is None or isinstance(thesaurus, WordNetLexicon)
-    transformation = WordNetSwap() if known else LemmaSwap(thesaurus)
-    return _greedy(parts, parts.closed(), transformation, "weighted-saliency")
+    return WordNetSwap() if known else LemmaSwap(thesaurus)
+
+
+def pwws(parts: SideA) -> Any:
+    """PWWS (Ren et al. 2019)."""
+    return _greedy(parts, parts.closed(), _lemmas(parts), "weighted-saliency")
+
+
+def french(parts: SideA) -> Any:
+    """FrenchRecipe and SpanishRecipe with our thesaurus, without names and places, which need flair."""
+    return _greedy(parts, parts.closed(), swaps.CompositeTransformation([_lemmas(parts)]), "unk")
 
 
 def deepwordbug(parts: SideA) -> Any:
@@ -224,6 +232,16 @@ def input_reduction(parts: SideA) -> Any:
     return textattack.Attack(goal, parts.closed(), swaps.WordDeletion(), GreedyWordSwapWIR("delete"))
 
 
+def _bad_characters(transformation: Any) -> Callable[[SideA], Any]:
+    """BadCharacters2021 (Boucher et al. 2022) with the goal to change the prediction; TextAttack's are targeted."""
+
+    def build(parts: SideA) -> Any:
+        search = DifferentialEvolution(popsize=32, maxiter=10, max_perturbs=parts.resources.num_bad_characters)
+        return textattack.Attack(UntargetedClassification(VictimWrapper()), [], transformation(), search)
+
+    return build
+
+
 BUILDERS: dict[str, Callable[[SideA], Any]] = {
     "synonym": synonym,
     "textfooler": textfooler,
@@ -233,6 +251,12 @@ BUILDERS: dict[str, Callable[[SideA], Any]] = {
     "bae": bae,
     "a2t": a2t,
     "input_reduction": input_reduction,
+    "french": french,
+    "spanish": french,
+    "homoglyphs": _bad_characters(swaps.WordSwapHomoglyphSwap),
+    "invisible_characters": _bad_characters(swaps.WordSwapInvisibleCharacters),
+    "deletion_characters": _bad_characters(swaps.WordSwapDeletions),
+    "reordering_characters": _bad_characters(swaps.WordSwapReorderings),
 }
 
 

@@ -11,6 +11,7 @@ from hf_robust.attacks.attack import Attack, AttackOrForeign
 from hf_robust.attacks.languages import check_attacks, in_language
 from hf_robust.attacks.parts.candidates import AnyOf, Candidates, FromLexicon
 from hf_robust.attacks.parts.constraints import Constraint, MaxChangedShare, Protected
+from hf_robust.attacks.parts.differential_evolution import DifferentialEvolution
 from hf_robust.attacks.parts.genetic_search import Genetic
 from hf_robust.attacks.parts.goals import Remain
 from hf_robust.attacks.parts.particle_swarm import ParticleSwarm
@@ -38,13 +39,14 @@ def with_bug_fixes(attack: Attack) -> Attack:
       scores duplicates and allows several words.
     - A word is found at its present position. In TextAttack a swap that splits or deletes a word shifts all later
       words against the order of the search.
-    - The population searches have fixes of their own (see ``Genetic``, ``ImprovedGenetic``, ``ParticleSwarm``).
+    - The population searches have fixes of their own (see ``Genetic``, ``ImprovedGenetic``, ``ParticleSwarm``,
+      ``DifferentialEvolution``).
     - Scores are margins. TextAttack uses float32 probabilities, which are flat where the model is certain.
     """
     search = attack.search
     if isinstance(search, Greedy):
         search = replace(search, follows_words=True)
-    elif isinstance(search, (Genetic, ParticleSwarm)):
+    elif isinstance(search, (Genetic, ParticleSwarm, DifferentialEvolution)):
         search = replace(search, mended=True)
     return replace(
         attack,
@@ -66,7 +68,12 @@ def with_ranking(attack: Attack, ranking: str) -> Attack:
 
 
 def with_early_exit(attack: Attack) -> Attack:
-    """Return the attack that leaves a word at its first success (``--attack_early_exit``); for greedy searches."""
+    """Return the attack that leaves a word at its first success (``--attack_early_exit``); for greedy searches.
+
+    Differential evolution, which has no words, ends at its first success.
+    """
+    if isinstance(attack.search, DifferentialEvolution):
+        return replace(attack, search=replace(attack.search, early_exit=True))
     if not isinstance(attack.search, Greedy):
         return attack
     return replace(attack, search=replace(attack.search, early_exit=EARLY_EXIT))

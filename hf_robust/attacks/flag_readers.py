@@ -15,22 +15,28 @@ READ_SYNONYMS = ("synonym", "textfooler", "textbugger", "a2t", "genetic", "faste
 """Attacks that take their substitutes from --lexicon or --attack_lexicon."""
 READ_WORD_VECTORS = ("genetic", "faster_genetic", "iga", "hotflip")
 """Attacks that read --word_vectors."""
-_GREEDY = ("synonym", "antonym", "textfooler", "pwws", "deepwordbug", "textbugger", "a2t", "input_reduction", "bae")
+_GREEDY = (
+    *("synonym", "antonym", "textfooler", "pwws", "deepwordbug", "textbugger", "a2t", "input_reduction", "bae"),
+    *("french", "spanish", "chinese"),
+)
 _POPULATIONS = ("genetic", "faster_genetic", "iga", "pso")
+_BAD_CHARACTERS = ("homoglyphs", "invisible_characters", "deletion_characters", "reordering_characters")
 
 READERS: Mapping[str, Collection[str]] = {
     "attack_lexicon": READ_SYNONYMS,
-    "attack_fixed": (*_GREEDY, *_POPULATIONS, "negation", "checklist", "clare", "hotflip"),
+    "attack_fixed": (*_GREEDY, *_POPULATIONS, *_BAD_CHARACTERS, "negation", "checklist", "clare", "hotflip"),
     "attack_ranking": (*_GREEDY, "gradient_mask"),
-    "attack_early_exit": _GREEDY,
+    "attack_early_exit": (*_GREEDY, *_BAD_CHARACTERS),
     "sentence_encoder": ("synonym", "textfooler", "textbugger", "a2t", "bae", "clare"),
     "min_similarity": ("synonym",),
-    "masked_lm": ("bae", "clare"),
+    "masked_lm": ("bae", "clare", "chinese"),
     "language_model": ("genetic", "faster_genetic"),
-    "sememes": ("pso",),
-    "name_lists": ("checklist",),
+    "sememes": ("pso", "chinese"),
+    "similar_characters": ("chinese",),
+    "name_lists": ("checklist", "french", "spanish"),
     "antonym_success": ("antonym",),
     "negation_count": ("negation",),
+    "num_bad_characters": _BAD_CHARACTERS,
 }
 """Flag -> attacks that read it. Flags of every attack are left out, and `--pos_tagger none`, which adds nothing."""
 _OF_EVERY_ATTACK = ("attack_scores", "attack_time_limit", "attack_max_changed")

@@ -29,6 +29,13 @@ ATTACK_CITATIONS = {
     "bae": ("garg2020bae", _TEXTATTACK),
     "clare": ("li2021clare", _TEXTATTACK),
     "hotflip": ("ebrahimi2018hotflip", _TEXTATTACK),
+    "french": (_TEXTATTACK,),
+    "spanish": (_TEXTATTACK,),
+    "chinese": (_TEXTATTACK,),
+    "homoglyphs": ("boucher2022bad", _TEXTATTACK),
+    "invisible_characters": ("boucher2022bad", _TEXTATTACK),
+    "deletion_characters": ("boucher2022bad", _TEXTATTACK),
+    "reordering_characters": ("boucher2022bad", _TEXTATTACK),
     "gradient_mask": ("khan2025gradmask",),
 }
 # Papers of the vote over random substitutions, and of the certificates by randomised smoothing.

@@ -124,7 +124,11 @@ class BlackBox:
         probabilities, logits = probabilities_and_logits(rows, self.outputs, self.name)
         places = {columns: place for place, columns in enumerate(distinct)}
         order = [places[columns] for columns in texts]
-        return Scores(probabilities[order], [columns_key(columns) for columns in texts], logits=logits[order])
+        return Scores(probabilities[order], self.sequences(texts), logits=logits[order])
+
+    def sequences(self, texts: Sequence[Columns]) -> list[bytes]:
+        """A key of each text's columns."""
+        return [columns_key(columns) for columns in texts]
 
     def check_saliency(self, purpose: str = "ranking words by gradient") -> None:
         """Refused, since a function of texts has no gradients.
