@@ -37,6 +37,7 @@ from hf_robust.attacks import (
 from hf_robust.attacks.engine.requests import Floats, Scores
 from hf_robust.attacks.models.language_model import load_language_model
 from hf_robust.attacks.parts.word_distance import load_word_vectors
+from hf_robust.attacks.resources import READ_WORDNET
 from hf_robust.attacks.textattack.importing import import_textattack, textattack_version
 from hf_robust.data.label_order import find_labels
 from hf_robust.data.load import load_corpus
@@ -178,7 +179,7 @@ def load_case(model: str, data: str, args: argparse.Namespace) -> tuple[Victim, 
 def runs(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The comparison of each recipe on each pair of a model and a file."""
     lexicon = load_lexicon(args.lexicon)
-    wordnet: Any = load_lexicon("wordnet") if {"pwws", "leap"} & set(args.recipes) else None
+    wordnet: Any = load_lexicon("wordnet") if {*READ_WORDNET, "leap"} & set(args.recipes) else None
     masked_lm = load_masked_lm(args.masked_lm) if args.masked_lm else None
     tagger = nltk_tagger() if args.pos_tagger == "nltk" else None
     encoder = load_encoder(args.sentence_encoder) if args.sentence_encoder else None

@@ -31,7 +31,12 @@ from textattack.constraints.pre_transformation import (
 )
 from textattack.constraints.semantics.sentence_encoders import SentenceEncoder, ThoughtVector
 from textattack.goal_functions import InputReduction, UntargetedClassification
-from textattack.search_methods import GreedySearch, GreedyWordSwapWIR, ParticleSwarmOptimizationLEAP
+from textattack.search_methods import (
+    DifferentialEvolution,
+    GreedySearch,
+    GreedyWordSwapWIR,
+    ParticleSwarmOptimizationLEAP,
+)
 from textattack.shared import WordEmbedding
 from textattack.shared.utils import words_from_text
 from textattack.transformations.word_swaps.word_swap_embedding import recover_word_case
@@ -172,15 +177,20 @@ def textfooler(parts: SideA) -> Any:
     return _greedy(parts, constraints, FromLexicon(parts.lexicon, 50), "delete")
 
 
+def _synsets(parts: SideA) -> Any:
+    thesaurus = parts.resources.thesaurus
+    known = thesaurus is None or isinstance(thesaurus, WordNetLexicon)
+    return WordNetSwap() if known else LemmaSwap(thesaurus)
+
+
 def pwws(parts: SideA) -> Any:
     """PWWS (Ren et al. 2019)."""
     return _greedy(parts, parts.closed(), _synsets(parts), "weighted-saliency")
 
 
-def _synsets(parts: SideA) -> Any:
-    thesaurus = parts.resources.thesaurus
-    known = thesaurus is None or isinstance(thesaurus, WordNetLexicon)
-    return WordNetSwap() if known else LemmaSwap(thesaurus)
+def french(parts: SideA) -> Any:
+    """FrenchRecipe and SpanishRecipe with our thesaurus, without names and places, which need flair."""
+    return _greedy(parts, parts.closed(), swaps.CompositeTransformation([_synsets(parts)]), "unk")
 
 
 def deepwordbug(parts: SideA) -> Any:
@@ -289,6 +299,16 @@ def leap(parts: SideA) -> Any:
     return textattack.Attack(UntargetedClassification(VictimWrapper()), constraints, _synsets(parts), search)
 
 
+def _bad_characters(transformation: Any) -> Callable[[SideA], Any]:
+    """BadCharacters2021 (Boucher et al. 2022) with the goal to change the prediction; TextAttack's are targeted."""
+
+    def build(parts: SideA) -> Any:
+        search = DifferentialEvolution(popsize=32, maxiter=10, max_perturbs=parts.resources.num_bad_characters)
+        return textattack.Attack(UntargetedClassification(VictimWrapper()), [], transformation(), search)
+
+    return build
+
+
 BUILDERS: dict[str, Callable[[SideA], Any]] = {
     "synonym": synonym,
     "textfooler": textfooler,
@@ -302,6 +322,12 @@ BUILDERS: dict[str, Callable[[SideA], Any]] = {
     "kuleshov": kuleshov,
     "pruthi": pruthi,
     "leap": leap,
+    "french": french,
+    "spanish": french,
+    "homoglyphs": _bad_characters(swaps.WordSwapHomoglyphSwap),
+    "invisible_characters": _bad_characters(swaps.WordSwapInvisibleCharacters),
+    "deletion_characters": _bad_characters(swaps.WordSwapDeletions),
+    "reordering_characters": _bad_characters(swaps.WordSwapReorderings),
 }
 
 

@@ -54,9 +54,9 @@ def attacks_table() -> str:
 
 
 def attack_idea(name: str) -> str:
-    """Idea of an attack: the first line of its file after its name."""
-    first = (sys.modules[ATTACKS[name].__module__].__doc__ or "").strip().split("\n")[0]
-    return first.removeprefix(f"The {name} attack: ").rstrip(".")
+    """Idea of an attack: the line of its file's docstring that begins with its name."""
+    start, lines = f"The {name} attack: ", (sys.modules[ATTACKS[name].__module__].__doc__ or "").strip().split("\n")
+    return next(line for line in lines if line.startswith(start)).removeprefix(start).rstrip(".")
 
 
 def attack_kind(name: str) -> str:

@@ -38,6 +38,8 @@ _NATIVE_ONLY = (
     "name_lists",
     "antonym_success",
     "negation_count",
+    "num_bad_characters",
+    "similar_characters",
 )
 
 
@@ -175,7 +177,8 @@ class AttackArguments:
         },
     )
     masked_lm: str | None = field(
-        default=None, metadata={"help": "Folder or Hub id of the masked language model of bae, bert_attack and clare."}
+        default=None,
+        metadata={"help": "Folder or Hub id of the masked language model of bae, bert_attack, clare and chinese."},
     )
     language_model: str | None = field(
         default=None,
@@ -197,11 +200,12 @@ class AttackArguments:
             "attacks, iga, kuleshov and hotflip. Default: none."
         },
     )
-    sememes: str | None = field(default=None, metadata={"help": "JSON table of HowNet sememes for pso."})
+    sememes: str | None = field(default=None, metadata={"help": "JSON table of HowNet sememes for pso and chinese."})
     name_lists: list[str] = field(
         default_factory=list,
         metadata={
-            "help": "One or two JSON files of names for checklist: people, then places. Default: no names are changed."
+            "help": "One or two JSON files of names for checklist, french and spanish: people, then places. Default: "
+            "no names are changed."
         },
     )
     antonym_success: Literal["raises", "remains"] = field(
@@ -215,6 +219,19 @@ class AttackArguments:
         metadata={
             "help": "How changed words are counted: after aligning the texts, or position by position (official, as "
             "published)."
+        },
+    )
+    similar_characters: str | None = field(
+        default=None,
+        metadata={
+            "help": "JSON table {character: [characters]} of homophones and look-alikes for chinese. Default: none."
+        },
+    )
+    num_bad_characters: int = field(
+        default=1,
+        metadata={
+            "help": "Number of perturbed places per text of homoglyphs, invisible_characters, deletion_characters and "
+            "reordering_characters."
         },
     )
     skip_labels: list[str] | None = field(
@@ -252,6 +269,10 @@ class AttackArguments:
             raise ValueError(
                 f"--attack_max_changed must be above 0 and at most 1, got {self.attack_max_changed:g}; TextDefender "
                 "uses 0.1 and 0.3."
+            )
+        if self.num_bad_characters < 1:
+            raise ValueError(
+                f"--num_bad_characters must be at least 1, got {self.num_bad_characters}; the paper uses 1 to 5."
             )
         if len(self.name_lists) > 2:
             raise ValueError(f"--name_lists takes a file of people and a file of places, got {len(self.name_lists)}.")

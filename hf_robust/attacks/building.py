@@ -11,6 +11,7 @@ from hf_robust.attacks.attack import Attack, AttackOrForeign
 from hf_robust.attacks.languages import check_attacks, in_language
 from hf_robust.attacks.parts.candidates import AnyOf, Candidates, FromLexicon
 from hf_robust.attacks.parts.constraints import Constraint, MaxChangedShare, Protected
+from hf_robust.attacks.parts.differential_evolution import DifferentialEvolution
 from hf_robust.attacks.parts.genetic_search import Genetic
 from hf_robust.attacks.parts.goals import Remain
 from hf_robust.attacks.parts.ranking import Ranking, at_random, by_gradient
@@ -40,7 +41,8 @@ def with_bug_fixes(attack: Attack) -> Attack:
     - A word is found at its present position. In TextAttack a swap that splits or deletes a word shifts all later
       words against the order of the search.
     - Parts with fixes of their own get them: the population searches (``Genetic``, ``ImprovedGenetic``,
-      ``ParticleSwarm``), bert_attack's candidates (``InPlace``), and kuleshov's goal and constraints.
+      ``ParticleSwarm``, ``DifferentialEvolution``), bert_attack's candidates (``InPlace``), and kuleshov's goal and
+      constraints.
     - Scores are margins. TextAttack uses float32 probabilities, which are flat where the model is certain.
     """
     search = attack.search
@@ -66,7 +68,12 @@ def with_ranking(attack: Attack, ranking: str) -> Attack:
 
 
 def with_early_exit(attack: Attack) -> Attack:
-    """Return the attack that leaves a word at its first success (``--attack_early_exit``); for greedy searches."""
+    """Return the attack that leaves a word at its first success (``--attack_early_exit``); for greedy searches.
+
+    Differential evolution, which has no words, ends at its first success.
+    """
+    if isinstance(attack.search, DifferentialEvolution):
+        return replace(attack, search=replace(attack.search, early_exit=True))
     if not isinstance(attack.search, Greedy):
         return attack
     return replace(attack, search=replace(attack.search, early_exit=EARLY_EXIT))

@@ -21,27 +21,30 @@ READ_WORD_VECTORS = ("genetic", "faster_genetic", "iga", "kuleshov", "hotflip")
 """Attacks that read --word_vectors."""
 _GREEDY = (
     *("synonym", "antonym", "textfooler", "pwws", "deepwordbug", "textbugger", "a2t", "input_reduction"),
-    *("bae", "bert_attack"),
+    *("bae", "bert_attack", "french", "spanish", "chinese"),
 )
 _POPULATIONS = ("genetic", "faster_genetic", "iga", "pso", "leap")
 _BEAMS = ("kuleshov", "pruthi", "clare", "hotflip")
+_BAD_CHARACTERS = ("homoglyphs", "invisible_characters", "deletion_characters", "reordering_characters")
 
 READERS: Mapping[str, Collection[str]] = {
     "attack_lexicon": READ_SYNONYMS,
-    "attack_fixed": (*_GREEDY, *_POPULATIONS, *_BEAMS, "negation", "checklist"),
+    "attack_fixed": (*_GREEDY, *_POPULATIONS, *_BAD_CHARACTERS, *_BEAMS, "negation", "checklist"),
     "attack_ranking": (*_GREEDY, "gradient_mask"),
-    "attack_early_exit": _GREEDY,
+    "attack_early_exit": (*_GREEDY, *_BAD_CHARACTERS),
     "sentence_encoder": (
         *("synonym", "textfooler", "textbugger", "a2t", "bae", "bert_attack", "clare", "hlbb", "paraphrase"),
     ),
     "min_similarity": ("synonym", "paraphrase"),
-    "masked_lm": ("bae", "bert_attack", "clare"),
+    "masked_lm": ("bae", "bert_attack", "clare", "chinese"),
     "language_model": ("genetic", "faster_genetic", "kuleshov"),
     "paraphraser": ("paraphrase",),
-    "sememes": ("pso",),
-    "name_lists": ("checklist",),
+    "sememes": ("pso", "chinese"),
+    "similar_characters": ("chinese",),
+    "name_lists": ("checklist", "french", "spanish"),
     "antonym_success": ("antonym",),
     "negation_count": ("negation",),
+    "num_bad_characters": _BAD_CHARACTERS,
 }
 """Flag -> attacks that read it. Flags of every attack are left out, and `--pos_tagger none`, which adds nothing."""
 _OF_THE_STANDARD = ("attack_lexicon", "sentence_encoder", "masked_lm", "language_model")

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from hf_robust.attacks.attack import Attack
+from hf_robust.attacks.parts.bad_characters import BadCharacters
 from hf_robust.attacks.parts.constraints import NoStopWords, SameWords
 from hf_robust.words import ENGLISH, UNSPACED, language_name, stop_words_of, words_of
 
@@ -16,6 +17,8 @@ ENGLISH_ONLY: dict[str, str] = {
     "pruthi": "has the keys of an English keyboard",
 }
 """Attack -> the rules that hold for English only."""
+ONE_LANGUAGE = {"french": "fr", "spanish": "es", "chinese": "zh"}
+"""Attack -> the language of its texts."""
 MISSPELLING = ("deepwordbug", "textbugger")
 """Attacks that need spaces between words: a misspelt word is otherwise no longer one word."""
 
@@ -24,12 +27,16 @@ def check_attacks(language: str, attacks: Collection[str]) -> None:
     """Refuse attacks whose rules do not hold for the language.
 
     Raises:
-        ValueError: an attack is for English, or for languages with spaces between words.
+        ValueError: an attack is for another language, or for languages with spaces between words.
     """
-    if language == ENGLISH:
-        return
     for name in attacks:
-        if name in ENGLISH_ONLY:
+        own = ONE_LANGUAGE.get(name, language)
+        if own != language:
+            raise ValueError(
+                f"the {name} attack is for {language_name(own)}, and the texts are {language_name(language)}: give "
+                "their language, or leave the attack out."
+            )
+        if name in ENGLISH_ONLY and language != ENGLISH:
             raise ValueError(
                 f"the {name} attack {ENGLISH_ONLY[name]}, and the texts are {language_name(language)}: leave it out."
             )
@@ -44,7 +51,8 @@ def in_language(attack: Attack, language: str) -> Attack:
     """Return the attack for texts of a language; for English the attack itself.
 
     Words are those of the language (``words_of``), also in the recipes that follow TextAttack in English, and stop
-    words are the language's. Where no spaces separate words, a swap leaves all other words as they are.
+    words are the language's. Where no spaces separate words, a swap leaves all other words as they are; bad
+    characters, which swap no words, may not.
 
     Raises:
         ValueError: the attack is not for this language, or a package of its stop words or words is missing.
@@ -59,7 +67,7 @@ def in_language(attack: Attack, language: str) -> Attack:
             listed = listed or stop_words_of(language)
             constraint = NoStopWords(listed.words, listed.source)
         constraints.append(constraint)
-    if language in UNSPACED:
+    if language in UNSPACED and not isinstance(attack.candidates, BadCharacters):
         rule.describe()  # refuses a missing library now
         constraints.append(SameWords())
     return replace(attack, word_rule=rule, constraints=constraints)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 Part = TypeVar("Part")
+READ_WORDNET = ("pwws", "french", "spanish")
+"""Attacks that take their substitutes from WordNet, whatever --lexicon is."""
 
 
 @dataclass
@@ -46,7 +48,8 @@ class Resources:
         lemmatizer: None loads WordNet's when the negation attack first needs one.
         word_vectors, language_model: None leaves out these constraints of the genetic attacks.
         paraphraser: the language model of the paraphrase attack.
-        names, locations: None leaves out these parts of the checklist attack.
+        names, locations: None leaves out these parts of the checklist, french and spanish attacks.
+        similar_characters: characters that sound or look like a character, for the chinese attack.
     """
 
     synonyms: Lexicon | None = None
@@ -71,6 +74,8 @@ class Resources:
     min_similarity: float = 0.840845057
     antonym_success: str = "raises"
     negation_official_count: bool = False
+    num_bad_characters: int = 1
+    similar_characters: Lexicon | None = None
 
     def limits(self) -> dict[str, Any]:
         """Keyword arguments of ``Attack`` that every recipe passes on."""
@@ -186,7 +191,8 @@ def _thesaurus(flags: AttackArguments) -> Thesaurus:
     try:
         return WordNetLexicon() if flags.language == ENGLISH else language_wordnet(flags.language)
     except ValueError as error:
-        raise ValueError(f"the pwws attack uses WordNet and not --lexicon: {error}") from error
+        reader = next((name for name in flags.recipes if name in READ_WORDNET), READ_WORDNET[0])
+        raise ValueError(f"the {reader} attack uses WordNet and not --lexicon: {error}") from error
 
 
 def _stop_words(flags: AttackArguments) -> frozenset[str]:
@@ -207,6 +213,11 @@ class FlaggedResources(Resources):
     language_model: Any = _Loaded(_language_model)
     word_vectors: Any = _Loaded(_word_vectors)
     sememes: Any = _Loaded(lambda flags: flags.sememes and load_sememes(flags.sememes))
+    similar_characters: Any = _Loaded(
+        lambda flags: (
+            load_lexicon(flags.similar_characters, "synonym", flags.language) if flags.similar_characters else None
+        )
+    )
     names: Any = _Loaded(lambda flags: NameLists.load(flags.name_lists[0]) if flags.name_lists else None)
     locations: Any = _Loaded(lambda flags: NameLists.load(flags.name_lists[1]) if flags.name_lists[1:] else None)
 
@@ -218,6 +229,7 @@ class FlaggedResources(Resources):
             min_similarity=flags.min_similarity,
             antonym_success=flags.antonym_success,
             negation_official_count=flags.negation_count == "official",
+            num_bad_characters=flags.num_bad_characters,
             **passed,
         )
         self.flags = flags

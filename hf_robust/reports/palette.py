@@ -18,8 +18,8 @@ ACCURACY: tuple[str, str] = ("#000000", "o")
 _KNOWN = (
     "synonym", "antonym", "negation", "textfooler", "pwws", "deepwordbug", "textbugger", "bae", "a2t", "genetic",
     "faster_genetic", "iga", "pso", "clare", "hotflip", "input_reduction", "checklist", "gradient_mask",
-    "bert_attack", "kuleshov", "pruthi", "leap",
-    "hlbb", "paraphrase",
+    "bert_attack", "kuleshov", "pruthi", "leap", "hlbb", "paraphrase", "homoglyphs", "invisible_characters",
+    "deletion_characters", "reordering_characters", "french", "spanish", "chinese",
 )  # fmt: skip
 """The attacks of hf_robust, in an order that gives attacks often run together different colours."""
 

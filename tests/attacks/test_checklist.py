@@ -10,7 +10,8 @@ from tiny import build_model
 from hf_robust.attacks import ATTACKS, Example, attack_dataset
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.parts.candidates import RandomStates
-from hf_robust.attacks.recipes.checklist import CONTRACTIONS, ChangeListed, ChangeNumber, Contract, Extend
+from hf_robust.attacks.parts.names import ChangeListed
+from hf_robust.attacks.recipes.checklist import CONTRACTIONS, ChangeNumber, Contract, Extend
 from hf_robust.lexicons import NameLists
 from hf_robust.words import Text
 

@@ -12,6 +12,7 @@ from hf_robust.attacks import ATTACKS
 from hf_robust.attacks.arguments import AttackArguments
 from hf_robust.attacks.building import _with_flags
 from hf_robust.attacks.flag_readers import READ_WORD_VECTORS, READERS, check_flags_are_read, is_flag_read
+from hf_robust.attacks.languages import ONE_LANGUAGE
 
 # What a recipe asks of its resources for the flag.
 PARTS = {
@@ -25,6 +26,8 @@ PARTS = {
     "antonym_success": "antonym_success",
     "negation_count": "negation_official_count",
     "min_similarity": "min_similarity",
+    "num_bad_characters": "num_bad_characters",
+    "similar_characters": "similar_characters",
 }
 VARIANTS: dict[str, Any] = {"attack_fixed": True, "attack_ranking": "random", "attack_early_exit": True}
 
@@ -99,6 +102,7 @@ def test_one_reader_among_others_is_enough(flag: str) -> None:
     assert is_flag_read(flag, [other, reader]) and not is_flag_read(flag, [])
     extra = {"sentence_encoder": "e"} if flag == "min_similarity" else {}
     values = {"antonym_success": "remains", "negation_count": "official", "min_similarity": 0.5}
-    values |= {"name_lists": ["x"], "paraphraser": ["x"]}
+    values |= {"name_lists": ["x"], "paraphraser": ["x"], "num_bad_characters": 2}
+    extra |= {"language": ONE_LANGUAGE[reader]} if reader in ONE_LANGUAGE else {}
     arguments = AttackArguments(**{**extra, flag: VARIANTS.get(flag, values.get(flag, "x"))})
     check_flags_are_read(arguments, [other, reader], [], protects=False)

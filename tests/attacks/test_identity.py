@@ -26,9 +26,10 @@ import_textattack()
 from benchmarks.performance.identity import SharedVictim, difference  # noqa: E402
 from benchmarks.performance.textattack_recipes import SideA, side_a  # noqa: E402
 
+BAD_CHARACTERS = ("homoglyphs", "deletion_characters", "reordering_characters")
 RECIPES = (
     *("synonym", "textfooler", "pwws", "deepwordbug", "textbugger", "a2t", "input_reduction"),
-    *("bert_attack", "kuleshov", "pruthi"),
+    *("bert_attack", "kuleshov", "pruthi", "french", "spanish"),
 )
 STOP_WORDS = ("the", "and", "with", "was")
 
@@ -47,18 +48,19 @@ def parts_of_both(**changes: Any) -> Resources:
         "language_model": build_lm(),
         "word_vectors": WordVectors(cases, numbers, "test"),
     }
-    return resources(synonyms=synonyms, stop_words=frozenset(STOP_WORDS), **models, **changes)
+    without_lists = {"names": None, "locations": None, **changes}
+    return resources(synonyms=synonyms, stop_words=frozenset(STOP_WORDS), **models, **without_lists)
 
 
-def both(name: str, parts: Resources, columns: int, seed: int = 0) -> list[tuple[Any, Any]]:
+def both(name: str, parts: Resources, columns: int, seed: int = 0, rows: int = 40) -> list[tuple[Any, Any]]:
     """Both sides' records, with one table of scores, so that no noise can come between them."""
     target = SharedVictim(build_model(), build_tokenizer())
-    rows = examples(target, 40, columns, seed)
+    chosen = examples(target, rows, columns, seed)
     with target.measuring(seed):
-        of_a = list(side_a(name, SideA(parts, target, STOP_WORDS)).run(target, rows, seed))
+        of_a = list(side_a(name, SideA(parts, target, STOP_WORDS)).run(target, chosen, seed))
         # `synonym` has words of its own, and is TextAttack's in all else.
         which = replace(ATTACKS[name](parts), word_rule=TEXTATTACK_WORDS)
-    return list(zip(of_a, attack_dataset(which, target, rows, seed=seed, progress=False), strict=True))
+    return list(zip(of_a, attack_dataset(which, target, chosen, seed=seed, progress=False), strict=True))
 
 
 @pytest.mark.parametrize("columns", [1, 2])
@@ -69,6 +71,13 @@ def test_both_engines_agree(name: str, columns: int) -> None:
     # Input reduction has no failures: whatever is left is a success.
     failed = set() if name == "input_reduction" else {"failed"}
     assert {a.status for a, _ in pairs} == {"succeeded", "skipped", *failed}
+
+
+@pytest.mark.parametrize("name", BAD_CHARACTERS)
+def test_both_engines_perturb_the_same_characters(name: str) -> None:
+    pairs = both(name, parts_of_both(num_bad_characters=2), 1, rows=4)
+    assert [(a.idx, found) for a, b in pairs if (found := difference(name, a, b))] == []
+    assert any(a.perturbed != a.original for a, _ in pairs)
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -12,13 +12,26 @@ import pytest
 from attack_parts import resources
 from multilingual import LANGUAGES, model, rows, sentence, tokenizer
 
-from hf_robust.attacks import ATTACKS, Attack, AttackArguments, Example, Victim, attack_dataset, build_attacks
+from hf_robust.attacks import (
+    ATTACKS,
+    Attack,
+    AttackArguments,
+    Example,
+    Resources,
+    Victim,
+    attack_dataset,
+    build_attacks,
+)
+from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.plans import make_plan
 from hf_robust.attacks.flag_readers import check_flags_are_read
-from hf_robust.attacks.languages import ENGLISH_ONLY, MISSPELLING, in_language
+from hf_robust.attacks.languages import ENGLISH_ONLY, MISSPELLING, ONE_LANGUAGE, in_language
+from hf_robust.attacks.parts.candidates import RandomStates
 from hf_robust.certify import Smoothing
 from hf_robust.data import TextDataset
-from hf_robust.lexicons import TableLexicon
+from hf_robust.lexicons import NameLists, TableLexicon
+from hf_robust.lexicons.multilingual import LanguageWordNet
+from hf_robust.lexicons.sememes import SememeTable
 from hf_robust.views import RandomSynonyms, ViewedDataset
 from hf_robust.words import UNSPACED, StopWords, Text, words_of
 
@@ -192,3 +205,76 @@ def test_a_masked_language_model_offers_the_words_of_the_language() -> None:
     vocabulary = tokenizer().get_vocab()
     assert "सुंदर" not in _readable(vocabulary, set(), False).values()
     assert "सुंदर" in _readable(vocabulary, set(), False, words_of("hi")).values()
+
+
+def recipe_of(name: str, language: str, parts: Resources) -> Attack:
+    return in_language(ATTACKS[name](parts), language)
+
+
+def test_the_french_and_spanish_recipes_swap_synonyms_names_and_places() -> None:
+    thesaurus = LanguageWordNet({"ville": ["cité"], "visita": ["vista"]}, "fr", "synonym", "a table")
+    lists = {"names": NameLists({"first": ["Marie"]}), "locations": NameLists({"country": ["France", "Suède"]})}
+    for name, language, text in (
+        ("french", "fr", "Marie aime la ville de France"),
+        ("spanish", "es", "visita France"),
+    ):
+        with_lists = recipe_of(name, language, resources(thesaurus=thesaurus, **lists))
+        plain = recipe_of(name, language, resources(thesaurus=thesaurus, names=None, locations=None))
+        assert not with_lists.candidates.planned and plain.candidates.planned
+        tokens = Text((text,), plain.word_rule).tokens
+        word = "ville" if name == "french" else "visita"
+        assert make_plan(plain, (text,)).swaps == {tokens.index(word): thesaurus(word)}
+        drafts = texts_of(with_lists, text)
+        assert {text.replace(word, thesaurus(word)[0]), text.replace("France", "Suède")} == drafts - {text}
+        assert [rule.describe()["name"] for rule in plain.constraints][:1] == ["no_repeat"]
+
+
+def texts_of(attack: Attack, text: str) -> set[str]:
+    """The texts of one change of any word."""
+    draft, rng = Draft(Text((text,), attack.word_rule)), RandomStates(0)
+    words = range(len(draft.text.words))
+    swaps = _answer(attack.candidates.propose(draft, words, rng))
+    drafts = [draft.swap(index, new) for index, new in swaps]
+    return {one.text.joined for one in drafts + _answer(attack.candidates.rewrites(draft, words, rng))}
+
+
+def _answer(steps: Any) -> Any:
+    try:
+        next(steps)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("it asked a model")
+
+
+def test_the_chinese_recipe_swaps_words_of_the_same_sememes_and_similar_characters() -> None:
+    pytest.importorskip("icu4py")
+    text = "这部电影精彩"
+    sememes = SememeTable({"电影": {"noun": ["影片"]}})
+    similar = TableLexicon({"影": ["景"], "彩": ["采", "彩"]})
+    whole = recipe_of("chinese", "zh", resources(sememes=sememes, similar_characters=similar))
+    assert texts_of(whole, text) == {"这部影片精彩", "这部电景精彩", "这部电影精采"}
+    one = recipe_of("chinese", "zh", resources(similar_characters=similar))
+    assert texts_of(one, text) == {"这部电景精彩", "这部电影精采"}
+    with pytest.raises(
+        ValueError, match="the chinese attack needs substitutes, got none; pass --sememes, --masked_lm"
+    ):
+        ATTACKS["chinese"](resources())
+
+
+@pytest.mark.parametrize("name", ONE_LANGUAGE)
+def test_a_recipe_of_one_language_is_refused_elsewhere(name: str) -> None:
+    for language in ("en", "de"):
+        args = AttackArguments(attacks=[name], language=language)
+        with pytest.raises(ValueError, match=f"the {name} attack is for .* texts are .*--language {language}"):
+            check_flags_are_read(args, args.recipes, (), protects=False)
+        with pytest.raises(ValueError, match=f"the {name} attack is for"):
+            build_attacks(args, table("de"), table("de"), ["bad", "good"], ["sentence"])
+    args = AttackArguments(attacks=[name], language=ONE_LANGUAGE[name])
+    check_flags_are_read(args, args.recipes, (), protects=False)
+
+
+def test_bad_characters_do_not_ask_that_words_stay_words() -> None:
+    pytest.importorskip("icu4py")
+    attack = recipe_of("invisible_characters", "zh", resources())
+    assert "same_words" not in [rule.describe()["name"] for rule in attack.constraints]
+    assert attack.word_rule is words_of("zh")

@@ -9,7 +9,7 @@ from attack_parts import TableTagger, resources
 from hf_robust.attacks import ATTACKS
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.parts.candidates import RandomStates
-from hf_robust.attacks.recipes.pso import SameSememes
+from hf_robust.attacks.parts.sememes import SameSememes
 from hf_robust.lexicons.sememes import SememeTable, load_sememes, share_sememes
 from hf_robust.words import Text
 

@@ -134,11 +134,15 @@ class BlackBox:
             self.outputs = kind_of(rows, self.name)
             logger.info("%s returns %s.", self.name, self.outputs)
         places = {columns: place for place, columns in enumerate(distinct)}
-        order, keys = [places[columns] for columns in texts], [columns_key(columns) for columns in texts]
+        order = [places[columns] for columns in texts]
         if self.labels_only:
-            return Scores(rows[order].astype(np.float32), keys)
+            return Scores(rows[order].astype(np.float32), self.sequences(texts))
         probabilities, logits = probabilities_and_logits(rows, self.outputs, self.name)
-        return Scores(probabilities[order], keys, logits=logits[order])
+        return Scores(probabilities[order], self.sequences(texts), logits=logits[order])
+
+    def sequences(self, texts: Sequence[Columns]) -> list[bytes]:
+        """A key of each text's columns."""
+        return [columns_key(columns) for columns in texts]
 
     def check_saliency(self, purpose: str = "ranking words by gradient") -> None:
         """Refused, since a function of texts has no gradients.

@@ -59,6 +59,10 @@ class Classifier(Protocol):
 
     def score(self, texts: Sequence[Columns]) -> Scores: ...
 
+    def sequences(self, texts: Sequence[Columns]) -> list[bytes]:
+        """The ``Scores.sequences`` of these texts, without scoring them."""
+        ...
+
     def check_saliency(self, purpose: str = ...) -> None:
         """Raise a ValueError if the classifier has no gradients by word."""
         ...

@@ -7,17 +7,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from hf_robust.attacks.attack import Attack, AttackOrForeign, Example
 from hf_robust.attacks.cascade import Cascade
 from hf_robust.attacks.engine.classifier import Classifier
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.excerpt import excerpt_of
 from hf_robust.attacks.engine.plans import Plan, Plans
+from hf_robust.attacks.parts.bad_characters import BadCharacters
 from hf_robust.attacks.parts.candidates import AnyOf
 from hf_robust.lexicons import Lexicon, unknown_words
 from hf_robust.metrics import Coverage, sampled_rows
 from hf_robust.words import TEXTATTACK_WORDS, UNICODE_WORDS, Text
 
+_TRIED_TEXTS, _TRIED_VECTORS = 64, 16
 logger = logging.getLogger(__name__)
 
 
@@ -76,14 +80,20 @@ def describe_with_coverage(attack: AttackOrForeign, coverage: Coverage | None) -
 def require_candidates(
     attack: AttackOrForeign, plans: Plans, examples: Sequence[Example], classifier: Classifier | None
 ) -> None:
-    """Raise if none of these examples has a candidate; attacks whose candidates depend on the model are not checked.
+    """Raise if none of these examples has a candidate.
+
+    Attacks whose candidates depend on the model are not checked, except bad characters, which a tokenizer may drop.
 
     ``classifier`` as in :func:`table_coverage`.
 
     Raises:
         ValueError: no example whose label is attacked has an admissible substitute.
     """
-    if not isinstance(attack, Attack) or not attack.needs_candidates or not attack.candidates.planned:
+    if not isinstance(attack, Attack) or not attack.needs_candidates:
+        return
+    if isinstance(attack.candidates, BadCharacters):
+        _require_read(attack, attack.candidates, _attackable(attack, examples), classifier)
+    if not attack.candidates.planned:
         return
     chosen, planner = _attackable(attack, examples), plans.planner(attack)
     planned = (planner(excerpt_of(attack, example, classifier).example) for example in chosen)
@@ -104,6 +114,32 @@ def require_candidates(
 
 def _with_table(attack: AttackOrForeign) -> AttackOrForeign:
     return (attack.with_table or attack) if isinstance(attack, Cascade) else attack
+
+
+def _require_read(
+    attack: Attack, source: BadCharacters, examples: Sequence[Example], classifier: Classifier | None
+) -> None:
+    """Raise if no text has a place to perturb, or the classifier reads perturbed texts as it reads clean ones."""
+    rng, tried = np.random.RandomState(0), 0
+    for row in sampled_rows(len(examples), _TRIED_TEXTS):
+        text = Text(examples[row].texts, attack.word_rule)
+        space = source.space(text, attack.open_words(Draft(text)), attack.frozen_columns)
+        if space is None:
+            continue
+        low, high = np.array(space.bounds).T
+        drawn = {space.write(low + rng.uniform(size=len(low)) * (high - low)) for _ in range(_TRIED_VECTORS)}
+        if classifier is None or len(set(classifier.sequences([text.columns, *drawn]))) > 1:
+            return
+        tried += 1
+    if not examples:
+        return
+    problem = f"the {attack.name} attack can change nothing: "
+    if tried:
+        raise ValueError(
+            f"{problem}the model's tokenizer drops or restores its characters, and the model reads the clean text in "
+            f"all {tried:,} texts that were tried; leave the attack out."
+        )
+    raise ValueError(f"{problem}no text has a character that it can perturb; leave the attack out.")
 
 
 def _open_words(attack: Attack, plan: Plan, classifier: Classifier | None) -> set[int]:

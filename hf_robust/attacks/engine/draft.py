@@ -69,7 +69,7 @@ class Draft:
     def become(self, columns: tuple[str, ...]) -> Draft:
         """Return a text from elsewhere as a draft of this one; the swaps come from an alignment of the words."""
         text = self.text.like(columns)
-        return Draft(text, self, _aligned(self.text.tokens, text.tokens))
+        return Draft(text, self, aligned(self.text.tokens, text.tokens))
 
     def rewritten(self, columns: tuple[str, ...]) -> Draft:
         """Return a text in other words as a draft of this one; the swaps come from the longest equal runs of words.
@@ -161,7 +161,7 @@ class Draft:
         return False
 
 
-def _aligned(old: list[str], new: list[str]) -> dict[int, str]:
+def aligned(old: list[str], new: list[str]) -> dict[int, str]:
     """New words by number in ``old``: position by position for equal counts, else by the longest equal runs."""
     if len(old) == len(new):
         return {index: after for index, (before, after) in enumerate(zip(old, new, strict=True)) if before != after}

@@ -186,6 +186,10 @@ class Victim:
         self.queries += len(texts)
         return self._score_texts(texts)
 
+    def sequences(self, texts: Sequence[Columns]) -> list[bytes]:
+        """The key of each text's tokens, without a query."""
+        return [encoded.key() for encoded in self._tokens.encode(texts)]
+
     def score_tokens(self, sequences: Sequence[Encoded]) -> Scores:
         """Like ``score``, for token sequences, which need not come from a text; ``queries`` counts them too."""
         self.queries += len(sequences)

@@ -118,7 +118,11 @@ class VotingVictim(Victim):
         block = max(1, DRAWS // self.vote.votes)
         parts = [self._shares(texts[start : start + block]) for start in range(0, len(texts), block)]
         shares = np.concatenate(parts) if parts else self._score_texts([]).probabilities
-        return Scores(shares, [columns_key(columns) for columns in texts])
+        return Scores(shares, self.sequences(texts))
+
+    def sequences(self, texts: Sequence[Columns]) -> list[bytes]:
+        """A key of each text's columns."""
+        return [columns_key(columns) for columns in texts]
 
     def score_tokens(self, sequences: Sequence[Encoded]) -> Scores:
         """Refused, since token sequences have no words to substitute.

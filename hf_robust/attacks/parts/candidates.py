@@ -15,7 +15,7 @@ from hf_robust.attacks.engine.requests import Steps
 from hf_robust.words import Text
 
 if TYPE_CHECKING:
-    from hf_robust.lexicons import Lexicon
+    from hf_robust.lexicons import Lexicon, Thesaurus
 
 Swap = tuple[int, str]
 """A word's number and its substitute; "" deletes the word."""
@@ -110,6 +110,31 @@ class FromLexicon(Candidates):
 
     def fingerprint(self) -> str:
         return f"{self.lexicon.relation}s {self.lexicon.fingerprint()} {self.k} {self.distinct}"
+
+
+@dataclass(frozen=True)
+class Lemmas(Candidates):
+    """Proposes all lemmas of all synsets of a word, single words only; the case of the word is not restored.
+
+    So an upper-case word may become itself in lower case, which an uncased tokenizer does not distinguish.
+    """
+
+    thesaurus: Thesaurus
+
+    @property
+    def lookup(self) -> Candidates:
+        return self
+
+    def substitutes(self, text: Text, index: int, rng: RandomStates) -> Iterable[str]:
+        lemmas = dict.fromkeys(self.thesaurus.lemmas(text.keys[index])) if text.keys[index] else {}
+        word, split = text.tokens[index], text.rule.split
+        return [new for new in lemmas if new != word and "_" not in new and len(split(new)) == 1]
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "lemmas", "lexicon": self.thesaurus.describe()}
+
+    def fingerprint(self) -> str:
+        return f"lemmas {self.thesaurus.fingerprint()}"
 
 
 @dataclass(frozen=True)

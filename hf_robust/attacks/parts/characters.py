@@ -1,14 +1,17 @@
-"""Misspelt words: one character is swapped, replaced, deleted or inserted, or becomes a look-alike or a next key."""
+"""Misspelt words: one character is swapped, replaced, deleted or inserted, or becomes a similar one or a next key."""
 
 from __future__ import annotations
 
 import string
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_robust.attacks.parts.candidates import Candidates, RandomStates
 from hf_robust.words import Text
+
+if TYPE_CHECKING:
+    from hf_robust.lexicons import Lexicon
 
 HOMOGLYPHS = dict(
     zip(
@@ -127,3 +130,30 @@ class Misspell(Candidates):
 
     def fingerprint(self) -> str:
         return f"{self.edit.__name__} {self.inner}" + " every" * self.every
+
+
+@dataclass(frozen=True)
+class SimilarCharacters(Candidates):
+    """Proposes a word with one character replaced by each of its substitutes in a table (homophones, look-alikes)."""
+
+    table: Lexicon
+
+    @property
+    def lookup(self) -> Candidates:
+        return self
+
+    @property
+    def flag(self) -> str:
+        return "--similar_characters"
+
+    def substitutes(self, text: Text, index: int, rng: RandomStates) -> Iterable[str]:
+        word = text.tokens[index]
+        places = enumerate(word)
+        changed = [word[:place] + new + word[place + 1 :] for place, letter in places for new in self.table(letter)]
+        return [new for new in dict.fromkeys(changed) if new != word]
+
+    def describe(self) -> dict[str, Any]:
+        return {"name": "similar_characters", "lexicon": self.table.describe()}
+
+    def fingerprint(self) -> str:
+        return f"similar_characters {self.table.fingerprint()}"

@@ -8,12 +8,20 @@ from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.parts.goals import Goal, LowerProbability, Misclassify, Remain, Shorten
 from hf_robust.attacks.recipes.a2t import a2t
 from hf_robust.attacks.recipes.antonym import antonym
+from hf_robust.attacks.recipes.bad_characters import (
+    deletion_characters,
+    homoglyphs,
+    invisible_characters,
+    reordering_characters,
+)
 from hf_robust.attacks.recipes.bae import bae
 from hf_robust.attacks.recipes.bert_attack import bert_attack
 from hf_robust.attacks.recipes.checklist import checklist
+from hf_robust.attacks.recipes.chinese import chinese
 from hf_robust.attacks.recipes.clare import clare
 from hf_robust.attacks.recipes.deepwordbug import deepwordbug
 from hf_robust.attacks.recipes.faster_genetic import faster_genetic
+from hf_robust.attacks.recipes.french import french
 from hf_robust.attacks.recipes.genetic import genetic
 from hf_robust.attacks.recipes.gradient_mask import gradient_mask
 from hf_robust.attacks.recipes.hlbb import hlbb
@@ -27,6 +35,7 @@ from hf_robust.attacks.recipes.paraphrase import paraphrase
 from hf_robust.attacks.recipes.pruthi import pruthi
 from hf_robust.attacks.recipes.pso import pso
 from hf_robust.attacks.recipes.pwws import pwws
+from hf_robust.attacks.recipes.spanish import spanish
 from hf_robust.attacks.recipes.synonym import synonym
 from hf_robust.attacks.recipes.textbugger import textbugger
 from hf_robust.attacks.recipes.textfooler import textfooler
@@ -54,6 +63,13 @@ ATTACKS: dict[str, Callable[[Resources], Attack]] = {
     "bert_attack": bert_attack,
     "clare": clare,
     "hotflip": hotflip,
+    "french": french,
+    "spanish": spanish,
+    "chinese": chinese,
+    "homoglyphs": homoglyphs,
+    "invisible_characters": invisible_characters,
+    "deletion_characters": deletion_characters,
+    "reordering_characters": reordering_characters,
     "gradient_mask": gradient_mask,
     "hlbb": hlbb,
     "paraphrase": paraphrase,

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
 
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import Steps
-from hf_robust.attacks.parts.candidates import AnyOf, Candidates, RandomStates
+from hf_robust.attacks.parts.candidates import AnyOf, RandomStates
 from hf_robust.attacks.parts.constraints import NoRepeat
 from hf_robust.attacks.parts.goals import Misclassify
+from hf_robust.attacks.parts.names import NUM_DRAWS, ChangeListed, Unplanned
 from hf_robust.attacks.parts.search import Beam
 from hf_robust.attacks.resources import Resources
-from hf_robust.lexicons import NameLists
 from hf_robust.words import TEXTATTACK_WORDS, Text
 
 
@@ -37,27 +35,12 @@ CONTRACTIONS: dict[str, str] = {
 """Contracted form -> full form; case-sensitive, without "Don't"."""
 
 _CONTRACTED = {whole: short for short, whole in CONTRACTIONS.items()}
-_NUM_DRAWS = 3
 _UNCHANGED_NUMBERS = (0, 2, 4)
 _MOST_DIGITS = 18
 """Twice a number of 18 digits still fits into 64 bits."""
 
 
-class _Unplanned(Candidates):
-    planned = False
-    name: str
-
-    def substitutes(self, text: Text, index: int, rng: RandomStates) -> Iterable[str]:
-        return []
-
-    def describe(self) -> dict[str, Any]:
-        return {"name": self.name}
-
-    def fingerprint(self) -> str:
-        return self.name
-
-
-class Extend(_Unplanned):
+class Extend(Unplanned):
     """Replaces a contracted form by its full form."""
 
     name = "extend"
@@ -67,7 +50,7 @@ class Extend(_Unplanned):
         return [] if whole is None else [whole]
 
 
-class Contract(_Unplanned):
+class Contract(Unplanned):
     """Replaces two words by their contracted form.
 
     As in TextAttack, only words before the first closed word, and so before the first change.
@@ -87,7 +70,7 @@ class Contract(_Unplanned):
         yield
 
 
-class ChangeNumber(_Unplanned):
+class ChangeNumber(Unplanned):
     """Replaces a number n by three draws from 1 to 2n; 0, 2 and 4 do not change.
 
     Differs from TextAttack: only numbers in digits, with at most 18 digits, and no number words.
@@ -99,55 +82,7 @@ class ChangeNumber(_Unplanned):
         word = text.tokens[index]
         if not word.isdecimal() or len(word) > _MOST_DIGITS or int(word) in _UNCHANGED_NUMBERS:
             return []
-        return [str(number) for number in rng.numpy.randint(1, 2 * int(word) + 1, _NUM_DRAWS)]
-
-
-@dataclass(frozen=True)
-class ChangeListed(_Unplanned):
-    """Replaces a listed name by three random names of its list; without lists nothing changes.
-
-    Differs from TextAttack, which finds names with flair's tagger: a name is an entry of a list, matched
-    case-sensitively and the longest first. So names that are also other words ("Will", "Reading") change too.
-    """
-
-    name: str
-    lists: NameLists | None
-
-    def rewrites(self, draft: Draft, open_words: Iterable[int], rng: RandomStates) -> Steps[list[Draft]]:
-        drafts: list[Draft] = []
-        if self.lists is None:
-            return drafts
-        words, opened, index = draft.text.tokens, set(open_words), 0
-        while index < len(words):
-            count, others = self._name_at(words, opened, index)
-            if others:
-                drawn = rng.numpy.randint(0, len(others), _NUM_DRAWS)
-                drafts += [_replace_words(draft, index, count, others[place]) for place in drawn]
-            index += count
-        return drafts
-        yield
-
-    def _name_at(self, words: list[str], opened: set[int], index: int) -> tuple[int, tuple[str, ...]]:
-        """Number of words of the name at ``index``, and all names of its list; 1 and () if there is no name."""
-        assert self.lists is not None
-        for count in range(min(self.lists.longest, len(words) - index), 0, -1):
-            others = self.lists.like(" ".join(words[index : index + count]))
-            if others and opened.issuperset(range(index, index + count)):
-                return count, others
-        return 1, ()
-
-    def describe(self) -> dict[str, Any]:
-        return {"name": self.name, "lists": self.lists and self.lists.describe()}
-
-    def fingerprint(self) -> str:
-        return f"{self.name} {self.lists and self.lists.fingerprint()}"
-
-
-def _replace_words(draft: Draft, index: int, count: int, new: str) -> Draft:
-    swapped = draft.swap(index, new)
-    for _ in range(count - 1):
-        swapped = swapped.swap(index + len(draft.text.rule.split(new)), "")
-    return swapped
+        return [str(number) for number in rng.numpy.randint(1, 2 * int(word) + 1, NUM_DRAWS)]
 
 
 def checklist(resources: Resources) -> Attack:

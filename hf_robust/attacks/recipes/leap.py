@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from hf_robust.attacks.attack import Attack
+from hf_robust.attacks.parts.candidates import Lemmas
 from hf_robust.attacks.parts.constraints import MaxModificationRate
 from hf_robust.attacks.parts.goals import Misclassify
 from hf_robust.attacks.parts.levy_swarm import LevySwarm
-from hf_robust.attacks.recipes.pwws import Lemmas
 from hf_robust.attacks.resources import Resources
 from hf_robust.words import TEXTATTACK_WORDS
 

@@ -18,6 +18,8 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+from hf_robust.attacks.parts.bad_characters import INTENTIONAL
+
 INSTALL = "pip install --no-deps -r requirements-textattack.txt"
 _DOWNLOAD_TIMEOUT = 20.0
 
@@ -62,7 +64,7 @@ class _Missing(dict[str, list[str]]):
 def _patch_homoglyphs(textattack: Any) -> None:
     """Patch ``WordSwapHomoglyphSwap`` so that it can be built without a file that the wheel of 0.3.11 lacks.
 
-    TextBugger's letters are in the code. The file's letters are for ``bad-characters``, where using them then raises.
+    TextBugger's letters are in the code. The file's letters, Unicode's, are for ``bad-characters``.
     """
     swap = textattack.transformations.WordSwapHomoglyphSwap
     original = swap.__init__
@@ -71,9 +73,7 @@ def _patch_homoglyphs(textattack: Any) -> None:
         try:
             original(self, *args, **options)
         except FileNotFoundError:
-            self.homos_intentional = _Missing(
-                "this TextAttack recipe reads intentional_homoglyphs.txt, which its wheel lacks."
-            )
+            self.homos_intentional = {letter: list(same) for letter, same in INTENTIONAL.items()}
 
     swap.__init__ = patched
 

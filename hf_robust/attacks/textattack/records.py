@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from hf_robust.attacks.attack import Example
+from hf_robust.attacks.engine.draft import aligned
 from hf_robust.metrics import AttackRecord
 
 # The result of a goal without an end, which the search only maximises (input reduction).
@@ -55,6 +56,10 @@ def word_changes(original: Any, perturbed: Any) -> Iterator[tuple[int, str, str]
     """
     old, new = original.words, perturbed.words
     places = [int(place) for place in perturbed.attack_attrs["original_index_map"]]
+    if len(places) != len(old):
+        # A text that was not made word by word (bad characters) has a map of its own words alone.
+        yield from ((index, old[index], word) for index, word in sorted(aligned(list(old), list(new)).items()))
+        return
     mapped = [(index, place) for index, place in enumerate(places) if 0 <= place < len(new)]
     owned: dict[int, list[str]] = {index: [] for index in range(len(old))}
     start = 0
