@@ -30,6 +30,7 @@ ATTACK_CITATIONS = {
     "clare": ("li2021clare", _TEXTATTACK),
     "hotflip": ("ebrahimi2018hotflip", _TEXTATTACK),
     "gradient_mask": ("khan2025gradmask",),
+    "viper": ("eger2019viper",),
 }
 # Papers of the vote over random substitutions, and of the certificates by randomised smoothing.
 VOTE_CITATIONS = ("ye2020safer",)

@@ -40,6 +40,7 @@ EXPECTED = {
     "checklist": ["no_repeat"],
     "hotflip": [*OWN, "max_changed_words", "part_of_speech"],
     "gradient_mask": ["last_column"],
+    "viper": [],
 }
 SEMEMES = {"good": {"adj": ["fine", "great"]}, "film": {"noun": ["movie", "plot"]}, "was": {"verb": ["is"]}}
 LETTERS = st.sampled_from(

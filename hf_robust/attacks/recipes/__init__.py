@@ -24,6 +24,7 @@ from hf_robust.attacks.recipes.pwws import pwws
 from hf_robust.attacks.recipes.synonym import synonym
 from hf_robust.attacks.recipes.textbugger import textbugger
 from hf_robust.attacks.recipes.textfooler import textfooler
+from hf_robust.attacks.recipes.viper import viper
 from hf_robust.attacks.resources import Resources
 
 ATTACKS: dict[str, Callable[[Resources], Attack]] = {
@@ -45,6 +46,7 @@ ATTACKS: dict[str, Callable[[Resources], Attack]] = {
     "clare": clare,
     "hotflip": hotflip,
     "gradient_mask": gradient_mask,
+    "viper": viper,
 }
 
 _GOALS: dict[str, type[Goal]] = {"antonym": Remain, "negation": Remain, "input_reduction": Shorten}
