@@ -86,7 +86,9 @@ def test_set_up_is_two_commands() -> None:
 
 
 def test_it_is_read_in_five_minutes() -> None:
-    assert len(TEXT.splitlines()) <= 150
+    """Without the tables that are made from the code, which grow with it."""
+    own = re.sub(r"<!-- begin (\w+) -->.*?<!-- end \1 -->\n", "", TEXT, flags=re.DOTALL)
+    assert len(own.splitlines()) <= 100
 
 
 def test_the_tables_are_those_of_the_code() -> None:

@@ -21,7 +21,7 @@ _POPULATIONS = ("genetic", "faster_genetic", "iga", "pso")
 READERS: Mapping[str, Collection[str]] = {
     "attack_lexicon": READ_SYNONYMS,
     "attack_fixed": (*_GREEDY, *_POPULATIONS, "negation", "checklist", "clare", "hotflip"),
-    "attack_ranking": (*_GREEDY, "gradient_mask"),
+    "attack_ranking": (*_GREEDY, "gradient_mask", "gcg"),
     "attack_early_exit": _GREEDY,
     "sentence_encoder": ("synonym", "textfooler", "textbugger", "a2t", "bae", "clare"),
     "min_similarity": ("synonym",),

@@ -31,6 +31,7 @@ ATTACK_CITATIONS = {
     "hotflip": ("ebrahimi2018hotflip", _TEXTATTACK),
     "gradient_mask": ("khan2025gradmask",),
     "viper": ("eger2019viper",),
+    "gcg": ("zou2023universal",),
 }
 # Papers of the vote over random substitutions, and of the certificates by randomised smoothing.
 VOTE_CITATIONS = ("ye2020safer",)

@@ -13,6 +13,7 @@ from hf_robust.attacks.recipes.checklist import checklist
 from hf_robust.attacks.recipes.clare import clare
 from hf_robust.attacks.recipes.deepwordbug import deepwordbug
 from hf_robust.attacks.recipes.faster_genetic import faster_genetic
+from hf_robust.attacks.recipes.gcg import gcg
 from hf_robust.attacks.recipes.genetic import genetic
 from hf_robust.attacks.recipes.gradient_mask import gradient_mask
 from hf_robust.attacks.recipes.hotflip import hotflip
@@ -47,6 +48,7 @@ ATTACKS: dict[str, Callable[[Resources], Attack]] = {
     "hotflip": hotflip,
     "gradient_mask": gradient_mask,
     "viper": viper,
+    "gcg": gcg,
 }
 
 _GOALS: dict[str, type[Goal]] = {"antonym": Remain, "negation": Remain, "input_reduction": Shorten}
