@@ -18,7 +18,7 @@ ACCURACY: tuple[str, str] = ("#000000", "o")
 _KNOWN = (
     "synonym", "antonym", "negation", "textfooler", "pwws", "deepwordbug", "textbugger", "bae", "a2t", "genetic",
     "faster_genetic", "iga", "pso", "clare", "hotflip", "input_reduction", "checklist", "gradient_mask",
-    "viper", "gcg", "universal_trigger",
+    "viper", "gcg",
 )  # fmt: skip
 """The attacks of hf_robust, in an order that gives attacks often run together different colours."""
 

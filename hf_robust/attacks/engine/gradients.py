@@ -181,7 +181,8 @@ class Gradients(ABC):
             estimates = gradients[positions] @ table.T
             present = writer.allowed == encoded.ids[positions][:, None]
             estimates[torch.as_tensor(present, device=self.device)] = -torch.inf
-            return estimates.topk(min(top, estimates.shape[1] - 1)).indices.cpu().numpy()
+            best = estimates.topk(min(top, estimates.shape[1] - 1)).indices
+            return best.sort(-1).values.cpu().numpy()  # rounding decides the order, and a draw is by place
 
         found = self._read_gradients([aligned[place][0] for place in places], loss, read)
         for place, rows in zip(places, found, strict=True):
