@@ -62,7 +62,8 @@ def find_trigger(
     ends when a round does not raise J. Words are those of ``Victim.vocabulary``, of one token each.
 
     Differs from the paper: all rows are one batch, where the code draws batches of 128 and keeps the last trigger; and
-    a trigger is only replaced by a better one.
+    a trigger is only replaced by a better one. For sentiment the paper leaves out the words of a sentiment lexicon;
+    here every word of the vocabulary is allowed, so a trigger of such words changes what the text says.
 
     Args:
         examples: rows of one class.

@@ -233,7 +233,8 @@ def _text(numbers: Sequence[dict[str, Any]], rows: Rows, checkpoint: Checkpoint)
     notes = [
         f"The trigger stands before each text of its class (before the last text of a pair). Finding took {queries:,} "
         f"queries for {tried:,} triggers; the random words are the best of as many, on the same rows. In brackets: "
-        "95 % intervals. A text that is classified wrongly without the trigger counts as wrong with it."
+        "95 % intervals. A text that is classified wrongly without the trigger counts as wrong with it. Words that "
+        "alone say another class change what the text means."
     ]
     if rows.left_out:
         notes.append(

@@ -12,7 +12,7 @@ import torch
 from attack_parts import all_close, attack, examples, victim
 from tiny import FILLERS, NEGATIVE, POSITIVE, build_model, build_tokenizer
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast, set_seed
 
 from hf_robust.attacks import Example, Victim, attack_dataset
 from hf_robust.attacks.building import with_ranking
@@ -215,6 +215,26 @@ def test_the_first_suffix_is_of_a_token_that_the_tokenizer_has() -> None:
         assert suffix is not None
         written = suffix.columns[0][suffix.start : suffix.end].split()
         assert len(set(written)) == 1 and (written[0] == FIRST) == (kind == "bytes")
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+def test_a_decoder_is_attacked_and_reads_the_suffix_as_it_was_found(kind: str) -> None:
+    sizes: dict[str, Any] = {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64}
+    if kind == "llama":
+        sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    tokenizer = pieces_tokenizer()
+    config = AutoConfig.for_model(
+        kind, vocab_size=len(tokenizer), pad_token_id=0, eos_token_id=1, num_labels=2, initializer_range=0.3, **sizes
+    )
+    set_seed(0)
+    target = Victim(AutoModelForSequenceClassification.from_config(config).eval(), tokenizer)
+    rows = [row for row in examples(target, 16) if row.idx % 5 != 4]
+    records = attack_dataset(brief(query_budget=150), target, rows, progress=False)
+    attacked = [record for record in records if record.status != "skipped"]
+    assert any(record.status == "succeeded" for record in attacked)
+    for record in attacked:
+        before, after = (tokenizer(text[0])["input_ids"] for text in (record.original, record.perturbed))
+        assert len(after) == len(before) + 5 and after[: len(before)] == before
 
 
 def test_victims_without_gradients_are_refused() -> None:
