@@ -122,7 +122,6 @@ def build_model(
     """
     config = AutoConfig.for_model(
         kind,
-        vocab_size=64,
         hidden_size=16,
         num_attention_heads=2,
         intermediate_size=32,
@@ -130,7 +129,7 @@ def build_model(
         pad_token_id=0,
         num_labels=num_labels,
         initializer_range=0.3,
-        **{"num_hidden_layers": 2, **KINDS[kind], **extra},
+        **{"vocab_size": 64, "num_hidden_layers": 2, **KINDS[kind], **extra},
     )
     for name in (
         "hidden_dropout_prob",

@@ -94,7 +94,8 @@ class AttackArguments:
         metadata={
             "help": "Score that searches climb. probability: as in TextAttack, flat in float32 where the model is "
             "certain; margin: the margin of the logits, never flat. Default: margin for synonym, antonym, negation, "
-            "gradient_mask, paraphrase, --view_attacks and with --attack_fixed, else probability. hlbb has none."
+            "gradient_mask, paraphrase, viper, gcg, --view_attacks and with --attack_fixed, else probability. hlbb "
+            "has none."
         },
     )
     attack_votes: int = field(
@@ -405,5 +406,7 @@ def check_recipes(names: Sequence[str], flag: str, otherwise: str) -> None:
     from hf_robust.attacks.recipes import ATTACKS
 
     unknown = [name for name in names if name not in ATTACKS]
+    if "universal_trigger" in unknown:
+        otherwise = "a universal trigger is found by `hf-robust trigger`"
     if unknown:
         raise ValueError(f"{flag} must be among {', '.join(ATTACKS)}, got {', '.join(unknown)}; {otherwise}.")

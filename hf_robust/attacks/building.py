@@ -16,6 +16,7 @@ from hf_robust.attacks.parts.genetic_search import Genetic
 from hf_robust.attacks.parts.goals import Remain
 from hf_robust.attacks.parts.ranking import Ranking, at_random, by_gradient
 from hf_robust.attacks.parts.search import Greedy
+from hf_robust.attacks.parts.suffix import AT_RANDOM, BY_GRADIENT, SuffixTokens
 from hf_robust.attacks.recipes import ATTACKS, goal_of
 from hf_robust.attacks.resources import FlaggedResources
 from hf_robust.attacks.standard import standard
@@ -62,8 +63,11 @@ def with_ranking(attack: Attack, ranking: str) -> Attack:
     """Return the attack with another word ranking (``--attack_ranking``): by gradient or at random.
 
     Ranking by gradient takes one forward and one backward pass instead of one query per word. An attack without a
-    ranking is returned unchanged.
+    ranking is returned unchanged. The tokens of a suffix are drawn by gradient or at random.
     """
+    if isinstance(attack.candidates, SuffixTokens):
+        drawn = AT_RANDOM if ranking == "random" else BY_GRADIENT
+        return replace(attack, candidates=replace(attack.candidates, ranking=drawn))
     return attack if attack.ranking is None else replace(attack, ranking=RANKINGS[ranking])
 
 
@@ -90,12 +94,18 @@ def with_max_changed(attack: Attack, share: float) -> Attack:
     The recipe's own limit still holds.
 
     Raises:
-        ValueError: the share is out of range, or the goal is to change as many words as possible.
+        ValueError: the share is out of range, the goal is to change as many words as possible, or the attack adds a
+            suffix and changes no word.
     """
     if attack.goal.maximises:
         raise ValueError(
             f"--attack_max_changed {share:g} does not go with the {attack.name} attack, which deletes as many words "
             "as it can; leave one of the two out."
+        )
+    if isinstance(attack.candidates, SuffixTokens):
+        raise ValueError(
+            f"--attack_max_changed {share:g} does not go with the {attack.name} attack, which adds a suffix of "
+            f"{attack.candidates.length} tokens and changes no word of the text; leave one of the two out."
         )
     return _with_constraint(attack, MaxChangedShare(share))
 

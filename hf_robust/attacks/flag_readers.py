@@ -30,7 +30,7 @@ _BAD_CHARACTERS = ("homoglyphs", "invisible_characters", "deletion_characters", 
 READERS: Mapping[str, Collection[str]] = {
     "attack_lexicon": READ_SYNONYMS,
     "attack_fixed": (*_GREEDY, *_POPULATIONS, *_BAD_CHARACTERS, *_BEAMS, "negation", "checklist"),
-    "attack_ranking": (*_GREEDY, "gradient_mask"),
+    "attack_ranking": (*_GREEDY, "gradient_mask", "gcg"),
     "attack_early_exit": (*_GREEDY, *_BAD_CHARACTERS),
     "sentence_encoder": (
         *("synonym", "textfooler", "textbugger", "a2t", "bae", "bert_attack", "clare", "hlbb", "paraphrase"),

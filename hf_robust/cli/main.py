@@ -24,6 +24,7 @@ COMMANDS = {
     "attack": "Attack a checkpoint or any other classifier, without training.",
     "certify": "Certify that no word swaps change the prediction of a checkpoint's vote over random substitutions.",
     "challenge": "Mask one token in each text by the gradients of a model, and measure models on these texts.",
+    "trigger": "Find the few words that fool a model in front of any text of a class, and measure them on other rows.",
     "interpret": "Explain predictions: word attributions, distances of texts, errors by slice.",
     "average": "Average the weights of a model and of its taichi twin, and attack each average.",
     "check": "Flag numbers of a run that should not be believed.",

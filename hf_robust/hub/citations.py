@@ -43,6 +43,8 @@ ATTACK_CITATIONS = {
     "gradient_mask": ("khan2025gradmask",),
     "hlbb": ("maheshwary2021hardlabel",),
     "paraphrase": ("iyyer2018scpn",),
+    "viper": ("eger2019viper",),
+    "gcg": ("zou2023universal",),
 }
 # Papers of the vote over random substitutions, and of the certificates by randomised smoothing.
 VOTE_CITATIONS = ("ye2020safer",)

@@ -22,7 +22,7 @@ class AttackRecord:
             label), ``succeeded`` if the goal was reached, else ``failed``.
         perturbed: text columns after the attack; for a failed attack, the last text that improved the goal's score.
         changed: ``[word index in the original, old, new]`` of each changed word; ``new`` is empty for a deleted word
-            and may be two words for an inserted one.
+            and may be two words for an inserted one; ``old`` is empty for a string added beside the word (gcg).
         queries: number of texts scored by the model, the clean text included.
         original_score, perturbed_score: probability of the true label.
         stop: why the search ended: ``success``, ``exhausted``, ``budget``, ``time``, ``no_candidates`` (there was no

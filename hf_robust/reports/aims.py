@@ -8,13 +8,13 @@ from typing import Any
 from hf_robust.metrics import Aim, aim_of
 from hf_robust.runs import Run, attack_names
 
-FILE, REPLAY = "file", "replay"
-"""Candidates of static attacks: they show stored texts and do not search."""
+FILE, REPLAY, TRIGGERS = "file", "replay", "triggers"
+"""Candidates of static attacks: they show texts that were made before and do not search."""
 
 
 def is_static(described: Mapping[str, Any]) -> bool:
-    """Whether an attack shows stored texts instead of searching."""
-    return _candidates(described) in (FILE, REPLAY)
+    """Whether an attack shows texts that were made before instead of searching."""
+    return _candidates(described) in (FILE, REPLAY, TRIGGERS)
 
 
 def has_clean_texts(described: Mapping[str, Any]) -> bool:

@@ -20,6 +20,7 @@ _KNOWN = (
     "faster_genetic", "iga", "pso", "clare", "hotflip", "input_reduction", "checklist", "gradient_mask",
     "bert_attack", "kuleshov", "pruthi", "leap", "hlbb", "paraphrase", "homoglyphs", "invisible_characters",
     "deletion_characters", "reordering_characters", "french", "spanish", "chinese",
+    "viper", "gcg",
 )  # fmt: skip
 """The attacks of hf_robust, in an order that gives attacks often run together different colours."""
 

@@ -193,7 +193,7 @@ def word_pairs(changed: Sequence[Sequence[Any]], rule: WordRule) -> tuple[tuple[
     """``(index in the original, index in the view)`` of the words that one other word replaced.
 
     ``changed`` is that of an attack record, whose words ``rule`` numbered. A deleted word, or a word that several
-    words replaced, shifts the later indices.
+    words replaced, shifts the later indices, and so does one that was added ("" before).
 
     >>> from hf_robust.words import UNICODE_WORDS
     >>> changed = [[1, "good", "fine"], [2, "old", ""], [4, "film", "moving picture"], [6, "plot", "story"]]
@@ -201,9 +201,9 @@ def word_pairs(changed: Sequence[Sequence[Any]], rule: WordRule) -> tuple[tuple[
     ((1, 1), (6, 6))
     """
     pairs, shift = [], 0
-    for index, _, new in sorted(changed, key=lambda change: change[0]):
+    for index, old, new in sorted(changed, key=lambda change: change[0]):
         words = len(rule.split(new))
-        if words == 1:
+        if words == 1 and old:
             pairs.append((index, index + shift))
-        shift += words - 1
+        shift += words - bool(old)
     return tuple(pairs)

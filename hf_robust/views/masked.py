@@ -24,8 +24,8 @@ from hf_robust.words import UNICODE_WORDS, Protection, Text, WordRule
 if TYPE_CHECKING:
     from hf_robust.attacks import Victim
     from hf_robust.attacks.engine.batches import Encoded
+    from hf_robust.attacks.engine.gradients import GradientNorms
     from hf_robust.attacks.engine.tokens import Aligned
-    from hf_robust.attacks.engine.victim import GradientNorms
 
 logger = logging.getLogger(__name__)
 

@@ -150,7 +150,7 @@ def test_goals_are_known_by_name_before_an_attack_is_built():
 def test_default_scores_of_each_recipe():
     """The package's own attacks the margin; those that promise TextAttack's results its probability, unless mended."""
     own = {name for name, recipe in ATTACKS.items() if recipe(all_resources(name)).scores == "margin"}
-    assert own == {"synonym", "antonym", "negation", "gradient_mask", "paraphrase"}
+    assert own == {"synonym", "antonym", "negation", "gradient_mask", "paraphrase", "viper", "gcg"}
     assert {name for name, recipe in ATTACKS.items() if recipe(all_resources(name)).scores is None} == {"hlbb"}
 
     def built(*flags):

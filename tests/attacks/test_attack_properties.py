@@ -42,6 +42,8 @@ EXPECTED = {
     "gradient_mask": ["last_column"],
     "hlbb": ["stop_words", "part_of_speech", "text_similarity"],
     "paraphrase": ["text_similarity"],
+    "viper": [],
+    "gcg": [],
 }
 SEMEMES = {"good": {"adj": ["fine", "great"]}, "film": {"noun": ["movie", "plot"]}, "was": {"verb": ["is"]}}
 LETTERS = st.sampled_from(
@@ -158,17 +160,36 @@ def check_bytes(before, after):
     assert after.text.columns == tuple(columns)
 
 
+def check_suffix(record):
+    """Strings were added behind one word, and no other character but the spaces beside them."""
+    added = [new for index, old, new in record.changed if old == ""]
+    assert len(added) == len(record.changed) and len({index for index, *_ in record.changed}) <= 1
+    differ = [pair for pair in zip(record.original, record.perturbed, strict=True) if pair[0] != pair[1]]
+    assert len(differ) == bool(added)
+    for before, after in differ:
+        start = next((place for place, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), len(before))
+        rest = before[start:]
+        assert after.startswith(before[:start]) and after.endswith(rest)
+        assert after[start : len(after) - len(rest)].split() == added
+
+
 def check_record(which, record, target):
     """The record's steps lead to its text, and its status says what the model says of that text."""
     text = record.text(record.original)
-    one_each = all(len(text.rule.split(new)) == 1 for _, _, new in record.changed)
-    if which.name == "paraphrase":
+    if which.name == "gcg":
+        check_suffix(record)
+        text, changed = text.like(record.perturbed), []
+    elif which.name == "paraphrase":
         assert all(text.tokens[index] == old != new for index, old, new in record.changed)
-    elif one_each:
-        assert all(text.tokens[index] == old != new for index, old, new in record.changed)
-        text = text.replace({index: new for index, _, new in record.changed})
+        text, changed = text.like(record.perturbed), []
     else:
-        for index, old, new in record.changed:
+        changed = record.changed
+    one_each = all(len(text.rule.split(new)) == 1 for _, _, new in changed)
+    if one_each:
+        assert all(text.tokens[index] == old != new for index, old, new in changed)
+        text = text.replace({index: new for index, _, new in changed})
+    else:
+        for index, old, new in changed:
             assert text.tokens[index] == old
             text = text.replace({index: new}) if new else text.delete(index)
     if which.search.__name__ != "once":

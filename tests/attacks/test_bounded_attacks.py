@@ -86,7 +86,7 @@ def test_protected_spans_are_still_there(target, name, better, columns, seed):
             start = column.index(span, start) + len(span)
 
 
-@pytest.mark.parametrize("name", [name for name in ATTACKS if name != "input_reduction"])
+@pytest.mark.parametrize("name", [name for name in ATTACKS if name not in ("input_reduction", "gcg")])
 @settings(max_examples=8, deadline=None, suppress_health_check=QUIET)
 @given(columns=COLUMNS, share=st.sampled_from([0.01, 0.1, 0.3, 0.5, 1.0]), seed=st.integers(0, 3))
 def test_no_record_changes_more_than_the_cap(target, name, columns, share, seed):
@@ -150,7 +150,9 @@ def test_a_text_of_an_earlier_run_is_not_replayed_past_the_bounds(target):
     assert any({old.lower() for _, old, _ in one.changed} & {"good", "bad"} for one in first)
 
 
-def test_deleting_words_has_no_cap():
+def test_what_is_no_swap_of_words_has_no_cap():
+    with pytest.raises(ValueError, match="--attack_max_changed 0.3 does not go with the gcg attack, which adds a suf"):
+        with_max_changed(attack("gcg"), 0.3)
     with pytest.raises(ValueError, match="--attack_max_changed 0.3 does not go with the input_reduction attack"):
         with_max_changed(attack("input_reduction"), 0.3)
     for share in (0, -0.1, 1.5):

@@ -68,7 +68,7 @@ def draft_of(which, *columns):
     return Draft(Text(columns, which.word_rule))
 
 
-OWN_WORDS = ("synonym", "antonym", "negation", "gradient_mask", "hlbb", "paraphrase")
+OWN_WORDS = ("synonym", "antonym", "negation", "gradient_mask", "hlbb", "paraphrase", "viper", "gcg")
 
 
 @pytest.mark.parametrize("name", ATTACKS)

@@ -131,6 +131,7 @@ def test_gradients_and_token_sequences_are_refused() -> None:
         lambda: target.flips([Flips(Text(("good",)), (0,), 1)]),
         lambda: attack_dataset(attack("a2t"), target, examples(target, 5), progress=False),
         lambda: attack_dataset(attack("hotflip"), target, examples(target, 5), progress=False),
+        lambda: attack_dataset(attack("gcg"), target, examples(target, 5), progress=False),
     ):
         with pytest.raises(ValueError, match=sentence):
             ask()

@@ -293,6 +293,17 @@ def test_random_order_must_not_beat_the_models_own(
     )
 
 
+def test_random_tokens_of_a_suffix_must_not_beat_those_of_the_gradient(tmp_path: Path) -> None:
+    def drawn(ranking: str) -> dict[str, Any]:
+        return {"gcg": {"ranking": None, "candidates": {"name": "suffix_tokens", "length": 20, "ranking": ranking}}}
+
+    run = recorded_run(tmp_path / "run", {"gcg": records("s" * 10 + "f" * 40)}, drawn("by_gradient"))
+    assert "--attack_ranking random" in finding_of("gradient_masking", run).commands[0]
+    recorded_run(tmp_path / "random", {"gcg": records("s" * 30 + "f" * 20)}, drawn("at_random"), trained=False)
+    flagged = finding_of("gradient_masking", run, tmp_path / "random")
+    assert flagged.status == FLAGGED and "gcg (random) with random word order against gcg" in flagged.flags[0]
+
+
 def test_random_order_that_is_faster_than_the_gradient_is_flagged(tmp_path: Path) -> None:
     """Complete searches reach the same rate with both word orders; within half of the queries they differ."""
     order = {"synonym": {"ranking": "by_gradient"}}

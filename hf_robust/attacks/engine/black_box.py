@@ -12,7 +12,17 @@ import numpy as np
 import torch
 
 from hf_robust.attacks.engine.outputs import Outputs, kind_of, probabilities_and_logits, read_answer, rows_of_labels
-from hf_robust.attacks.engine.requests import Columns, Flip, Flips, Floats, Scores, columns_key
+from hf_robust.attacks.engine.requests import (
+    Columns,
+    Flip,
+    Flips,
+    Floats,
+    Insertion,
+    NewSuffix,
+    Scores,
+    SuffixSwaps,
+    columns_key,
+)
 from hf_robust.attacks.engine.seeded import seeded
 from hf_robust.words import Text
 
@@ -159,6 +169,14 @@ class BlackBox:
     def flips(self, requests: Sequence[Flips], loss: str = "probability") -> list[list[Flip]]:
         """Refused; see ``check_saliency``."""
         return self._refuse("flipping words by gradient")
+
+    def new_suffixes(self, requests: Sequence[NewSuffix]) -> list[Insertion | None]:
+        """Refused; see ``check_saliency``."""
+        return self._refuse("a suffix of tokens")
+
+    def suffix_swaps(self, requests: Sequence[SuffixSwaps], loss: str = "probability") -> list[list[Insertion]]:
+        """Refused; see ``check_saliency``."""
+        return self._refuse("a suffix of tokens")
 
     def describe(self) -> dict[str, Any]:
         """The black box's entry in the run card; JSON-ready."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
-from hf_robust.attacks.engine.requests import Columns, Flip, Flips, Floats, Scores
+from hf_robust.attacks.engine.requests import Columns, Flip, Flips, Floats, Insertion, NewSuffix, Scores, SuffixSwaps
 from hf_robust.words import Text
 
 if TYPE_CHECKING:
@@ -70,3 +70,7 @@ class Classifier(Protocol):
     def saliency(self, texts: Sequence[Text], loss: str = ...) -> list[Floats]: ...
 
     def flips(self, requests: Sequence[Flips], loss: str = ...) -> list[list[Flip]]: ...
+
+    def new_suffixes(self, requests: Sequence[NewSuffix]) -> list[Insertion | None]: ...
+
+    def suffix_swaps(self, requests: Sequence[SuffixSwaps], loss: str = ...) -> list[list[Insertion]]: ...

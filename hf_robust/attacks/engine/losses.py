@@ -38,10 +38,20 @@ def minus_margin(logits: Tensor, labels: Tensor) -> Tensor:
     return (others.max(1).values - _label_logits(logits, labels)).sum()
 
 
+def log_miss(logits: Tensor, labels: Tensor) -> Tensor:
+    """``log(1 - p_y)``; for two classes minus the cross-entropy of the other class.
+
+    Its gradient has the factor ``p_y``: of many texts, those that are already misclassified weigh little.
+    """
+    others = logits.scatter(1, labels[:, None], -torch.inf)
+    return (others.logsumexp(1) - logits.logsumexp(1)).sum()
+
+
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "probability": cross_entropy,
     "odds": log_odds,
     "margin": minus_margin,
+    "miss": log_miss,
 }
 
 

@@ -74,6 +74,40 @@ class Flips:
     k: int
 
 
+class Insertion(NamedTuple):
+    """The columns of a text to which characters ``start`` to ``end`` of column ``column`` were added."""
+
+    columns: Columns
+    column: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class NewSuffix:
+    """Request for a suffix of ``length`` tokens in a column; the answer is an ``Insertion``, or None without room."""
+
+    columns: Columns
+    column: int
+    length: int
+
+
+@dataclass(frozen=True)
+class SuffixSwaps:
+    """Request for up to ``count`` suffixes of one other token than ``suffix``; the answer is a list of them.
+
+    Attributes:
+        top: number of tokens with the highest estimated loss at each place from which the new one is drawn; None to
+            draw from all, without a gradient.
+        rng: the random state of the draws.
+    """
+
+    suffix: Insertion
+    count: int
+    top: int | None
+    rng: np.random.RandomState
+
+
 @dataclass(frozen=True)
 class MaskToken:
     """Request for the victim's mask token; the answer is a string."""
@@ -90,7 +124,7 @@ class Consult:
     inputs: Sequence[Any]
 
 
-Request = Score | Saliency | Flips | MaskToken | Consult
+Request = Score | Saliency | Flips | NewSuffix | SuffixSwaps | MaskToken | Consult
 Answer = TypeVar("Answer")
 Steps = Generator[Request, Any, Answer]
 """A generator that yields requests and finally returns an ``Answer``."""

@@ -22,11 +22,13 @@ from hf_robust.attacks.engine.requests import (
     Consult,
     Flips,
     MaskToken,
+    NewSuffix,
     Request,
     Saliency,
     Score,
     Scores,
     Steps,
+    SuffixSwaps,
 )
 from hf_robust.attacks.engine.trial import Trial
 from hf_robust.attacks.parts.search import attack_example
@@ -241,6 +243,8 @@ def _answer(asked: Sequence[tuple[int, Request]], victim: Classifier, scores: st
     to_victim = [place for place, request in enumerate(requests) if isinstance(request, Score)]
     to_gradient = [place for place, request in enumerate(requests) if isinstance(request, Saliency)]
     to_flip = [place for place, request in enumerate(requests) if isinstance(request, Flips)]
+    to_begin = [place for place, request in enumerate(requests) if isinstance(request, NewSuffix)]
+    to_swap = [place for place, request in enumerate(requests) if isinstance(request, SuffixSwaps)]
     to_others: dict[Any, list[int]] = {}
     for place, request in enumerate(requests):
         if isinstance(request, Consult):
@@ -257,6 +261,14 @@ def _answer(asked: Sequence[tuple[int, Request]], victim: Classifier, scores: st
         flips = victim.flips([requests[place] for place in to_flip], loss=scores)  # type: ignore[misc]
         for place, word_flips in zip(to_flip, flips, strict=True):
             answers[place] = word_flips
+    if to_begin:
+        first = victim.new_suffixes([requests[place] for place in to_begin])  # type: ignore[misc]
+        for place, suffix in zip(to_begin, first, strict=True):
+            answers[place] = suffix
+    if to_swap:
+        swapped = victim.suffix_swaps([requests[place] for place in to_swap], loss=scores)  # type: ignore[misc]
+        for place, suffixes in zip(to_swap, swapped, strict=True):
+            answers[place] = suffixes
     for model, places in to_others.items():
         _fill(answers, places, [requests[place].inputs for place in places], _slicer(model))  # type: ignore[union-attr]
     return answers

@@ -5,21 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hf_robust.adversary import at_look_ups, word_embeddings
 from hf_robust.attacks.engine.batches import Encoded, Padder, to_device
-from hf_robust.attacks.engine.losses import LOSSES, SET_LOSSES
+from hf_robust.attacks.engine.gradients import Gradients
 from hf_robust.attacks.engine.memory import TokenBudget
-from hf_robust.attacks.engine.requests import Columns, Flip, Flips, Floats, Scores
+from hf_robust.attacks.engine.requests import Columns, Floats, Scores
 from hf_robust.attacks.engine.seeded import seeded
-from hf_robust.attacks.engine.tokens import Aligned, TextTokenizer, check_mask_token
-from hf_robust.attacks.engine.vocabulary import Vocabulary, best_flips, whole_words
+from hf_robust.attacks.engine.tokens import TextTokenizer, check_mask_token
 from hf_robust.data.labels import MULTI
 from hf_robust.data.length import usable_length
 from hf_robust.metrics.label_sets import MOST_LABELS
@@ -29,20 +26,10 @@ from hf_robust.words import Text
 
 CHUNK = 1024
 """Number of texts tokenised and sorted together: a GPU works on one chunk while the next one is tokenised."""
-_BACKWARD = 8
-"""Memory of gradients on a GPU as a multiple of a forward pass, since every layer's activations are stored."""
 Inference = Callable[[nn.Module, dict[str, Tensor]], Any]
 
 
-class GradientNorms(NamedTuple):
-    """A text's aligned tokens, L1 norms of the tokens' gradients [tokens] and of the words' mean gradients [words]."""
-
-    aligned: Aligned
-    tokens: Floats
-    words: Floats
-
-
-class Victim:
+class Victim(Gradients):
     """A classifier under attack, run in large batches with little padding.
 
     Every distinct token sequence of a request goes through the model once, so texts with equal tokens have bitwise
@@ -245,48 +232,6 @@ class Victim:
             self.forwarded += len(places)
             yield [new[place][0] for place in places], logits
 
-    def saliency(self, texts: Sequence[Text], loss: str = "probability") -> list[Floats]:
-        r"""Importance of each word: ``|| mean over its pieces of dL/de ||_1``, e the embedding layer's output.
-
-        L is ``loss`` (a key of LOSSES) of the predicted label. A word that truncation removed has importance 0.
-        Each batch takes one forward and one backward pass; the parameters' gradients do not change.
-
-        Raises:
-            ValueError: the tokenizer is not a fast one, so that words cannot be aligned with tokens.
-        """
-        return [norms.words for norms in self.gradient_norms(texts, loss=loss)]
-
-    def gradient_norms(
-        self, texts: Sequence[Text], labels: Sequence[int] | None = None, loss: str = "probability"
-    ) -> list[GradientNorms]:
-        """Gradient norms by token and by word, with the aligned tokens; see ``saliency``.
-
-        Args:
-            labels: class ids of the loss; None for the predicted ones.
-            loss: a key of LOSSES.
-
-        Raises:
-            ValueError: the tokenizer is not a fast one, so that words cannot be aligned with tokens.
-        """
-        self.check_saliency()
-        norms: dict[int, GradientNorms] = {}
-        aligned = [self._tokens.align(text) for text in texts]
-        lengths = [len(tokens.encoded.ids) for tokens in aligned]
-
-        def work(places: list[int]) -> np.ndarray[Any, Any]:
-            batch = self._pad([aligned[place].encoded for place in places])
-            wanted = None if labels is None else torch.tensor([labels[place] for place in places], device=self.device)
-            with self._timed():
-                return self._embedding_gradients(to_device(batch, self.device), loss, wanted).cpu().numpy()
-
-        share = 1 if self.device.type == "cpu" else _BACKWARD
-        for places, gradients in self._budget.run(lengths, self.device, work, share):
-            for row, place in enumerate(places):
-                unpadded = gradients[row, self._pad.span(lengths[place], gradients.shape[1])]
-                by_token = np.abs(unpadded).sum(-1).astype(np.float64)
-                norms[place] = GradientNorms(aligned[place], by_token, _by_word(unpadded, aligned[place].positions))
-        return [norms[place] for place in range(len(texts))]
-
     @property
     def mask_token(self) -> str:
         """The tokenizer's mask token.
@@ -296,72 +241,6 @@ class Victim:
         """
         check_mask_token(self.tokenizer)
         return str(self.tokenizer.mask_token)
-
-    def flips(self, requests: Sequence[Flips], loss: str = "probability") -> list[list[Flip]]:
-        r"""For each request the flips with the highest estimated loss (``best_flips``); they count as no query.
-
-        The loss is ``loss`` (a key of LOSSES) of the predicted label, the true label until an attack succeeds.
-        New words are those of ``vocabulary``, which are one token each. The estimate of a word of several pieces is
-        the mean over its pieces, each as if it alone became the new word; the change of length is not estimated. A
-        word that truncation removed has no flip. Each batch takes one forward and one backward pass.
-
-        Raises:
-            ValueError: the tokenizer is not a fast one, or has no whole words.
-        """
-        self.check_saliency("flipping words by gradient")
-        encodings = [self._tokens.align(request.text) for request in requests]
-        embed = word_embeddings(self.model)[0]
-        with torch.no_grad():
-            table = embed(torch.tensor(self.vocabulary.ids, device=self.device)).float()
-
-        def work(places: list[int]) -> list[list[Flip]]:
-            batch = to_device(self._pad([encodings[place].encoded for place in places]), self.device)
-            with self._timed(), torch.no_grad():
-                gradients, embedded = self._embedding_gradients(batch, loss), embed(batch["input_ids"]).float()
-                answers = []
-                for row, place in enumerate(places):
-                    (encoded, positions, *_), request = encodings[place], requests[place]
-                    span = self._pad.span(len(encoded.ids), gradients.shape[1])
-                    pieces = {index: positions[index] for index in request.words if positions[index]}
-                    ids, embeddings = encoded.ids.tolist(), embedded[row, span]
-                    answers.append(
-                        best_flips(self.vocabulary, table, gradients[row, span], embeddings, ids, pieces, request.k)
-                    )
-            return answers
-
-        flips: list[list[Flip]] = [[]] * len(requests)
-        lengths = [len(aligned.encoded.ids) for aligned in encodings]
-        share = 1 if self.device.type == "cpu" else _BACKWARD
-        for places, answers in self._budget.run(lengths, self.device, work, share):
-            for place, answer in zip(places, answers, strict=True):
-                flips[place] = answer
-        return flips
-
-    @cached_property
-    def vocabulary(self) -> Vocabulary:
-        """The words that ``flips`` can put into a text; computed at the first use."""
-        return whole_words(self.tokenizer)
-
-    def _embedding_gradients(self, batch: dict[str, Tensor], loss: str, labels: Tensor | None = None) -> Tensor:
-        """Gradients dL/de [n, longest, width], summed over the look-ups of this batch.
-
-        L is ``loss`` of ``labels`` [n], or of the predictions if ``labels`` is None.
-        """
-        leaves: list[Tensor] = []
-
-        def detach(embeddings: Tensor) -> Tensor:
-            leaves.append(embeddings.detach().requires_grad_())
-            return leaves[-1]
-
-        # cuDNN's recurrent layers have no backward in eval mode.
-        with self._eval(), torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
-            with self.autocast(), at_look_ups(self.model, batch["input_ids"], detach):
-                logits = self._logits(batch)
-            # The loss is a sum over the rows, so a row's gradient does not depend on the other rows.
-            predicted = logits.detach() > 0 if self.multi_label else logits.detach().argmax(-1)
-            losses = SET_LOSSES if self.multi_label else LOSSES
-            gradients = torch.autograd.grad(losses[loss](logits, predicted if labels is None else labels), leaves)
-        return torch.stack(gradients).sum(0).float()
 
     def _logits(self, batch: dict[str, Tensor]) -> Tensor:
         outputs = self.model(**batch) if self.inference is None else self.inference(self.model, batch)
@@ -392,9 +271,3 @@ class Victim:
         finally:
             for module, training in modes:
                 module.training = training
-
-
-def _by_word(gradients: np.ndarray[Any, Any], positions: Sequence[Sequence[int]]) -> Floats:
-    """L1 norm [words] of the mean gradient over each word's token positions; ``gradients`` is [tokens, width]."""
-    sums = [np.abs(gradients[list(places)].mean(0)).sum() if places else 0.0 for places in positions]
-    return np.asarray(sums, dtype=np.float64)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 
@@ -117,14 +118,15 @@ class Beam:
     """Beam search: keeps the ``width`` best texts, and at each step scores every swap of every word of each of them.
 
     As in TextAttack; width 1 is its plain greedy search. The best text of each step is taken even if the score falls.
-    The search ends when the best text reaches the goal or no text has a swap left.
+    The search ends when the best text reaches the goal, no text has a swap left, or after ``steps`` steps.
     """
 
     width: int = 8
+    steps: int | None = None
 
     def __call__(self, trial: Trial) -> Steps[str]:
         attack, beam = trial.attack, [trial.clean]
-        while True:
+        for _ in count() if self.steps is None else range(self.steps):
             if trial.limit_reached:
                 return trial.limit_reached
             drafts: list[Draft] = []
@@ -141,10 +143,11 @@ class Beam:
             beam = [drafts[place] for place in (-scored.scores).argsort()[: self.width]]
             if attack.max_changed is not None:
                 beam = [draft for draft in beam if len(draft.modified) < attack.max_changed]
+        return "exhausted"
 
     @property
     def __name__(self) -> str:
-        return f"beam {self.width}"
+        return f"beam {self.width}" + f", at most {self.steps} steps" * bool(self.steps)
 
 
 def top(trial: Trial) -> Steps[str]:

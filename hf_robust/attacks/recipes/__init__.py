@@ -22,6 +22,7 @@ from hf_robust.attacks.recipes.clare import clare
 from hf_robust.attacks.recipes.deepwordbug import deepwordbug
 from hf_robust.attacks.recipes.faster_genetic import faster_genetic
 from hf_robust.attacks.recipes.french import french
+from hf_robust.attacks.recipes.gcg import gcg
 from hf_robust.attacks.recipes.genetic import genetic
 from hf_robust.attacks.recipes.gradient_mask import gradient_mask
 from hf_robust.attacks.recipes.hlbb import hlbb
@@ -39,6 +40,7 @@ from hf_robust.attacks.recipes.spanish import spanish
 from hf_robust.attacks.recipes.synonym import synonym
 from hf_robust.attacks.recipes.textbugger import textbugger
 from hf_robust.attacks.recipes.textfooler import textfooler
+from hf_robust.attacks.recipes.viper import viper
 from hf_robust.attacks.resources import Resources
 
 ATTACKS: dict[str, Callable[[Resources], Attack]] = {
@@ -73,6 +75,8 @@ ATTACKS: dict[str, Callable[[Resources], Attack]] = {
     "gradient_mask": gradient_mask,
     "hlbb": hlbb,
     "paraphrase": paraphrase,
+    "viper": viper,
+    "gcg": gcg,
 }
 
 BY_LABEL = ("hlbb", "paraphrase")

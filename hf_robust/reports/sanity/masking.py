@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from itertools import combinations
+from typing import Any
 
 from hf_robust.reports.cells import percent
 from hf_robust.reports.compare import as_compared
@@ -27,7 +28,7 @@ def gradient_masking(evidence: Evidence) -> Finding:
     complete greedy search ends at much the same result in any order.
     """
     finding = Finding("gradient_masking", "gradient masking: random word order against gradients and scores")
-    ranked = [one for one in evidence.measured if one.searches and one.described.get("ranking")]
+    ranked = [one for one in evidence.measured if one.searches and _ranking(one)]
     for first, second in combinations(ranked, 2):
         if _recipe(first) != _recipe(second) or _kind(first) == _kind(second):
             continue
@@ -72,10 +73,20 @@ def _suggest(finding: Finding, evidence: Evidence, ranked: list[MeasuredAttack])
 
 
 def _kind(measured: MeasuredAttack) -> str:
-    ranking = str(measured.described["ranking"])
+    ranking = _ranking(measured)
     return RANDOM if ranking == "at_random" else GRADIENT if ranking.startswith("by_gradient") else SCORES
+
+
+def _ranking(measured: MeasuredAttack) -> str:
+    """What orders the words, or draws the tokens of a suffix (gcg); "" for an attack that does neither."""
+    return str(measured.described.get("ranking") or _candidates(measured).get("ranking") or "")
+
+
+def _candidates(measured: MeasuredAttack) -> dict[str, Any]:
+    return dict(measured.described.get("candidates") or {})
 
 
 def _recipe(measured: MeasuredAttack) -> str:
     parts = {key: value for key, value in measured.described.items() if key not in _NOT_THE_RECIPE}
+    parts["candidates"] = {key: value for key, value in _candidates(measured).items() if key != "ranking"}
     return json.dumps(as_compared(parts), sort_keys=True)
