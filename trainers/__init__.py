@@ -37,6 +37,8 @@ METHODS = Methods(
         "dne": "DNETrainer",
         "flooding": "FloodingTrainer",
         "flooding_x": "FloodingXTrainer",
+        "ttso": "TTSOTrainer",
+        "r_drop": "RDropTrainer",
     }
 )
 """Name of each method, which is also its file, and its class."""
