@@ -86,7 +86,8 @@ def test_set_up_is_two_commands() -> None:
 
 
 def test_it_is_read_in_five_minutes() -> None:
-    assert len(TEXT.splitlines()) <= 150
+    # A row for each method, and little else.
+    assert len(TEXT.splitlines()) <= 121 + len(METHODS)
 
 
 def test_the_tables_are_those_of_the_code() -> None:

@@ -18,6 +18,7 @@ METHODS = Methods(
         "amda": "AMDATrainer",
         "semrode": "SemRoDeTrainer",
         "gradient_mask": "GradientMaskTrainer",
+        "ranmask": "RanMASKTrainer",
         "taichi": "TaiChiTrainer",
         "flat": "FLATTrainer",
         "adpmixup": "AdpMixupTrainer",
