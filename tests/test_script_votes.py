@@ -55,19 +55,19 @@ def test_safer_is_attacked_as_a_vote_and_certified_on_the_demo_corpus(tmp_path: 
 
 def test_ranmask_votes_over_masks_of_its_own_rate(tmp_path: Path) -> None:
     sizes = ["--max_train_samples", "32", "--max_eval_samples", "12", "--attack_num_examples", "3"]
-    flags = ["--dataset_name", "demo", "--robust_method", "ranmask", "--ranmask_rate", "0.4", "--attack_votes", "5"]
+    flags = ["--dataset_name", "demo", "--robust_method", "ranmask", "--ranmask_rate", "0.6", "--attack_votes", "5"]
     flags += ["--attacks", "input_reduction", "--attack_query_budget", "9", "--num_train_epochs", "1"]
     flags += ["--certify", "end", "--certify_votes", "20", "--certify_num_examples", "6"]
     found = run("demo", tmp_path / "out", "--do_train", "--do_eval", *flags, *sizes)
     card = card_of(tmp_path / "out")
-    assert card["certify"]["mask_rate"] == card["vote"]["mask_rate"] == card["config"]["ranmask_rate"] == 0.4
+    assert card["certify"]["mask_rate"] == card["vote"]["mask_rate"] == card["config"]["ranmask_rate"] == 0.6
     assert card["lexicons"] == {} and "lexicon" not in card["certify"]
     (file,) = (tmp_path / "out" / "certificates").glob("*.jsonl")
     certificates = read_certificates(file)
     assert all(one.certified == (one.radius is not None and one.radius >= 1) for one in certificates)
     assert found["eval_certified_accuracy"] == sum(one.certified for one in certificates) / 6
     said = (tmp_path / "out" / "README.md").read_text()
-    assert "a vote of 5 over random masks of 40 % of the words" in said and "{zeng2023ranmask," in said
+    assert "a vote of 5 over random masks of 60 % of the words" in said and "{zeng2023ranmask," in said
     assert "no change of one word can change the correct prediction of the vote over random masks" in said
 
 
@@ -148,6 +148,11 @@ WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
         [*RUN, "--vote_mask_rate", "0.3"],
         BOTH,
         "--vote_mask_rate 0.3 sets how a vote draws, and there is none: add --attack_votes or a certificate",
+    ),
+    "masks too few": (
+        ["--do_train", "--do_eval", "--robust_method", "ranmask", "--certify", "end"],
+        BOTH,
+        "a mask rate of 0.3 keeps more than half of the words of each of the 4 texts .*: mask more than half of them",
     ),
     "fewer than none": (
         [*RUN, "--attacks", "synonym", "--attack_votes", "-1"],

@@ -63,7 +63,8 @@ class RanMASKTrainer(RobustTrainer):
     Evaluation and attacks use the plain network, as with ``safer``. RanMASK predicts by a vote over masked texts:
     ``--vote_mask_rate`` makes the votes of ``--attack_votes`` and ``--certify`` such votes, and is ``ranmask_rate`` by
     default in a run of this method. Its certificate is for a number of changed words, whatever they become
-    (:class:`hf_robust.certify.RandomMasking`), so that there is no table of which it is relative.
+    (:class:`hf_robust.certify.RandomMasking`), so that it needs no table, but
+    a rate above 0.5: with a lower one the change of one word may turn over a unanimous vote.
 
     Differs from the paper: at least two words are kept, as in the official code. Differs from that code: a word is one
     of this package, so that punctuation beside a word is neither masked with it nor something that the certified

@@ -140,15 +140,17 @@ class RandomMasking:
         return Coverage.of((count, count) for count in counts)
 
     def require_effect(self, texts: Sequence[Text]) -> None:
-        """Raise if no word of these texts is ever masked, so that a certificate would be meaningless.
+        """Raise if no change of a word of these texts can be certified, whatever the votes.
 
         Raises:
-            ValueError: each text has so few words that all are kept.
+            ValueError: a draw keeps each word of each text with a probability above 1/2, so that the change of one
+                word may turn over a unanimous vote.
         """
-        if texts and not any(self.varies(text) for text in texts):
+        if texts and all(self.shifts(text)[1:2] > [0.5] for text in texts if text.words):
             raise ValueError(
-                f"{self.source} masks no word of the {len(texts)} texts, which keep at least {FEWEST_KEPT} words "
-                "each; give longer texts or a larger rate."
+                f"{self.source} keeps more than half of the words of each of the {len(texts)} texts (and at least "
+                f"{FEWEST_KEPT}), so that not even a unanimous vote certifies the change of one word: mask more than "
+                "half of them (--vote_mask_rate, best with a model that was trained so)."
             )
 
     def describe(self) -> dict[str, Any]:

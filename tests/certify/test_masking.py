@@ -178,8 +178,9 @@ def test_what_makes_no_sense_is_refused() -> None:
             RandomMasking(M, rate)
     with pytest.raises(ValueError, match="needs a tokenizer with a mask token"):
         RandomMasking(None, 0.3)
-    with pytest.raises(ValueError, match="a mask rate of 0.5 masks no word of the 2 texts"):
-        RandomMasking(M, 0.5).require_effect([Text(("so good",)), Text(("",))])
+    for rate, text in ((0.5, "so good"), (0.3, "so good a film it was"), (0.5, "so good it")):
+        with pytest.raises(ValueError, match=f"a mask rate of {rate} keeps more than half .* of the 2 texts"):
+            RandomMasking(M, rate).require_effect([Text((text,)), Text(("",))])
     RandomMasking(M, 0.5).require_effect([Text(("so good a film",)), Text(("",))])
     with pytest.raises(ValueError, match="beta must be one of one, votes, got 'two'"):
         CertifySettings(beta="two")
