@@ -225,8 +225,10 @@ def build_trainer(
         protection=args.attack.protection(),
     )
     attacker = add_attacks(trainer, args, splits, lexicons)
-    # [hf_robust] Certify the vote over random substitutions
-    certificates = certify_callback(args.certify, args.attack, lexicons["synonyms"], eval_dataset, splits.max_length)
+    # [hf_robust] Certify the vote over random substitutions or masks
+    certificates = certify_callback(
+        args.certify, args.attack, lexicons["synonyms"], eval_dataset, splits.max_length, splits.tokenizer
+    )
     if certificates:
         certificates.attach(trainer)
     data = describe_data(splits.corpus, train_dataset, eval_dataset, labels)
@@ -246,7 +248,7 @@ def add_attacks(trainer: RobustTrainer, args: Arguments, splits: Splits, lexicon
     # [hf_robust] Attack the model at the end of each epoch
     if not args.attack.attacks or args.attack.attack_strategy == "no":
         return None
-    vote = attacked_vote(args.attack, lexicons["synonyms"])
+    vote = attacked_vote(args.attack, lexicons["synonyms"], splits.tokenizer)
     synonyms = lexicons["attack_synonyms"] or lexicons["synonyms"]
     built = build_attacks(args.attack, synonyms, lexicons["antonyms"], splits.labels.names, splits.text_columns)
     callback = AttackCallback(

@@ -1,4 +1,4 @@
-"""Certify the vote over random substitutions at the end of training or of each epoch."""
+"""Certify a vote over random substitutions or masks at the end of training or of each epoch."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from hf_robust.attacks import Example, Victim
 from hf_robust.attacks.engine.journal import classifier_of
 from hf_robust.callbacks.best_metric import ExpectedMetrics
 from hf_robust.callbacks.measurement import Measurement, Part
-from hf_robust.certify import CertifySettings, Smoothing, certify_key, certify_on_ranks, require_substitutes
+from hf_robust.certify import CertifySettings, Draws, certify_key, certify_on_ranks, check_beta
 from hf_robust.metrics import Certificate, CertificateSummary
 from hf_robust.runs import CERTIFICATES_FOLDER, JOURNAL_FOLDER, Ranks, write_certificates
 
 
 class CertifyCallback(Measurement):
-    r"""Certify held-out examples against every swap of words by a table (``Measurement`` says when).
+    r"""Certify held-out examples against every swap of words by a table, or every change of a number of words.
+
+    ``Measurement`` says when.
 
     >>> callback = CertifyCallback(Smoothing(lexicon), CertifySettings(), examples).attach(trainer)  # doctest: +SKIP
 
-    Ye, Gong and Liu 2020, arXiv:2005.14424, Section 3. ``eval_certified_accuracy`` is the share of examples whose
-    correct vote no swaps can change, ``eval_smoothed_accuracy`` the share that the vote predicts correctly, and
+    Ye, Gong and Liu 2020, arXiv:2005.14424, Section 3; Zeng et al. 2021, arXiv:2105.03743, for masks.
+    ``eval_certified_accuracy`` is the share of examples whose correct vote no swaps can change (with masks: no change
+    of one word), ``eval_smoothed_accuracy`` the share that the vote predicts correctly, and
     ``eval_abstained`` the share on which the vote abstains; the first has an interval (``_low``, ``_high``), and
     ``eval_certify_seconds`` is the time. The certificate is for a vote over many draws: the plain network, which
     ``eval_accuracy`` and the attacks measure, has none.
@@ -35,7 +38,7 @@ class CertifyCallback(Measurement):
     under ``certified``; ``certificates/epoch-<e>.jsonl`` has the certificate of each example.
 
     Args:
-        smoothing: the table, and the seed of the draws.
+        smoothing: the table or the mask rate, and the seed of the draws.
         settings: number of draws, and how they are counted.
         examples: the examples to certify, the same in every epoch; ``idx`` must be distinct.
         strategy, max_length, token_budget: as in ``Measurement``.
@@ -44,14 +47,14 @@ class CertifyCallback(Measurement):
         seconds: wall-clock seconds spent on certificates so far, under the key ``certify``.
 
     Raises:
-        ValueError: there is no example, or the table has none of their words.
+        ValueError: there is no example, or the draws change none of their words.
     """
 
     singular, plural, flag = "A certificate", "the certificates", "--certify"
 
     def __init__(
         self,
-        smoothing: Smoothing,
+        smoothing: Draws,
         settings: CertifySettings,
         examples: Sequence[Example],
         *,
@@ -62,7 +65,8 @@ class CertifyCallback(Measurement):
         super().__init__(strategy, max_length, token_budget)
         if not examples:
             raise ValueError("There is no example to certify; pass at least one row of evaluation data.")
-        require_substitutes(smoothing, [smoothing.text(example.texts) for example in examples])
+        check_beta(smoothing, settings)
+        smoothing.require_effect([smoothing.text(example.texts) for example in examples])
         self.smoothing, self.settings, self.examples = smoothing, settings, list(examples)
         self.seconds = {"certify": 0.0}
 

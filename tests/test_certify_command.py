@@ -14,6 +14,7 @@ from hf_robust.attacks import Victim
 from hf_robust.cli.main import main
 from hf_robust.metrics import CertificateSummary
 from hf_robust.reports import comparison_table
+from hf_robust.reports.limits import limits as limits_of
 from hf_robust.runs import load_run, read_certificates, read_history, read_records
 
 CLOSED = {word: [other for other in group if other != word] for group in (["good", "fine", "great"], ["film", "movie"])
@@ -119,6 +120,33 @@ def test_an_attacker_of_fewer_words_is_certified_against_for_more_texts(
     assert card["certify"]["neighbours"]["size"] == 1
 
 
+def test_a_vote_over_masks_needs_no_table_and_certifies_by_changed_words(
+    model_folder: Callable[..., Path], corpus: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, data = tmp_path / "out", str(corpus["reviews.jsonl"])
+    attack = ["--attacks", "input_reduction", "--attack_votes", "9"]
+    flags = ["--vote_mask_rate", "0.8", "--votes", "60", "--alpha", "0.1"]
+    assert main(["certify", str(model_folder()), "--data", data, *flags, *attack, "--output_dir", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "Certified against any change of one word, whatever the table; by the number of changed words: " in printed
+    found = read_certificates(out / "certificates.jsonl")
+    assert all(one.certified == (one.radius is not None and one.radius >= 1) for one in found)
+    assert any(one.certified for one in found) and not all(one.certified for one in found)
+    card = json.loads((out / "run_card.json").read_text())
+    assert card["certify"]["mask_rate"] == card["vote"]["mask_rate"] == 0.8 and "lexicon" not in card["certify"]
+    papers = tmp_path / "papers"
+    more = [*flags, "--beta", "votes", "--output_dir", str(papers)]
+    assert main(["certify", str(model_folder()), "--data", data, *more]) == 0
+    assert "(beta votes, an approximation that can be wrong for more texts)" in capsys.readouterr().out
+    wider = read_certificates(papers / "certificates.jsonl")
+    assert [one.votes for one in wider] == [one.votes for one in found]
+    assert sum(one.certified for one in wider) >= sum(one.certified for one in found)
+    assert load_run(papers).card["certify"]["beta"] == "votes"
+    limits = " ".join(limits_of(load_run(papers)))
+    assert "A certificate holds for the vote of 60 random masks" in limits
+    assert "take the label's share of the votes as beta" in limits and "inserted and deleted words are not" in limits
+
+
 @pytest.mark.slow
 def test_the_documented_command_runs_on_a_run_of_the_demo_corpus(tmp_path: Path) -> None:
     run, out = tmp_path / "run", tmp_path / "certified"
@@ -153,6 +181,12 @@ def test_the_documented_command_runs_on_a_run_of_the_demo_corpus(tmp_path: Path)
         (["--alpha", "2"], "alpha must lie between 0 and 1, got 2"),
         (["--lexicon", "EMPTY"], "is empty, so a certificate would only repeat the plain prediction"),
         (["--lexicon", "OTHER"], "has no word of the 24 texts"),
+        (["--beta", "votes"], "--beta votes needs --vote_mask_rate"),
+        (["--vote_mask_rate", "1.5"], "--vote_mask_rate must lie between 0 and 1, got 1.5"),
+        (
+            ["--vote_mask_rate", "0.5", "--neighbours", "OTHER"],
+            "an attacker with a table, and a vote over masks",
+        ),
         (["--lexicon", "table.pkl"], "not opened because unpickling runs code"),
         (["--neighbours", "nowhere.json"], "There is no lexicon file at nowhere.json"),
         (["--attacks", "synonyms"], "synonyms"),

@@ -53,6 +53,24 @@ def test_safer_is_attacked_as_a_vote_and_certified_on_the_demo_corpus(tmp_path: 
     assert "certified accuracy" in (tmp_path / "out" / "tradeoff_curves.svg").read_text()
 
 
+def test_ranmask_votes_over_masks_of_its_own_rate(tmp_path: Path) -> None:
+    sizes = ["--max_train_samples", "32", "--max_eval_samples", "12", "--attack_num_examples", "3"]
+    flags = ["--dataset_name", "demo", "--robust_method", "ranmask", "--ranmask_rate", "0.6", "--attack_votes", "5"]
+    flags += ["--attacks", "input_reduction", "--attack_query_budget", "9", "--num_train_epochs", "1"]
+    flags += ["--certify", "end", "--certify_votes", "20", "--certify_num_examples", "6"]
+    found = run("demo", tmp_path / "out", "--do_train", "--do_eval", *flags, *sizes)
+    card = card_of(tmp_path / "out")
+    assert card["certify"]["mask_rate"] == card["vote"]["mask_rate"] == card["config"]["ranmask_rate"] == 0.6
+    assert card["lexicons"] == {} and "lexicon" not in card["certify"]
+    (file,) = (tmp_path / "out" / "certificates").glob("*.jsonl")
+    certificates = read_certificates(file)
+    assert all(one.certified == (one.radius is not None and one.radius >= 1) for one in certificates)
+    assert found["eval_certified_accuracy"] == sum(one.certified for one in certificates) / 6
+    said = (tmp_path / "out" / "README.md").read_text()
+    assert "a vote of 5 over random masks of 60 % of the words" in said and "{zeng2023ranmask," in said
+    assert "no change of one word can change the correct prediction of the vote over random masks" in said
+
+
 @pytest.mark.slow
 def test_certificates_alone_change_no_weight_and_no_metric(model_folder: Callable[..., Path], tmp_path: Path) -> None:
     data = {"train": review_rows(12), "validation": review_rows(8, 1)}
@@ -103,7 +121,7 @@ WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
             "builtin",
         ],
         BOTH,
-        "has no word of the 4 texts, so that each of the 3 votes is the plain prediction; give a --lexicon",
+        "changes no word of the 4 texts, so that each of the 3 votes is the plain prediction; give a --lexicon",
     ),
     "no rows": (
         ["--do_train", "--certify", "end", "--lexicon", "builtin"],
@@ -125,6 +143,16 @@ WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
         [*RUN, "--attack_votes", "5"],
         BOTH,
         "--attack_votes 5 sets the vote that is attacked, and no attack runs: add --attacks",
+    ),
+    "masks of nothing": (
+        [*RUN, "--vote_mask_rate", "0.3"],
+        BOTH,
+        "--vote_mask_rate 0.3 sets how a vote draws, and there is none: add --attack_votes or a certificate",
+    ),
+    "masks too few": (
+        ["--do_train", "--do_eval", "--robust_method", "ranmask", "--certify", "end"],
+        BOTH,
+        "a mask rate of 0.3 keeps more than half of the words of each of the 4 texts .*: mask more than half of them",
     ),
     "fewer than none": (
         [*RUN, "--attacks", "synonym", "--attack_votes", "-1"],

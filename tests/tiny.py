@@ -56,12 +56,14 @@ KINDS: dict[str, dict[str, Any]] = {
     "hf_robust_cnn": {"embedding_size": 8, "num_filters": 8},
 }
 
+BATCH_CODE = ("infobert", "r_drop")
+"""Methods whose code changes the very term that depends on the batch, so that there is nothing to split."""
+
 # What makes splitting a batch change nothing under ``--follow code``, whose TA-VAT takes a norm over the batch.
-# InfoBERT's code changes the very term that depends on the batch, so that there is nothing to split.
 CODE: dict[str, dict[str, Any]] = {
     name: {"follow": "code", **method.row_wise, **({"tavat_norm": "sample"} if name == "tavat" else {})}
     for name, method in METHODS.items()
-    if issubclass(method.config, FollowArguments) and name != "infobert"
+    if issubclass(method.config, FollowArguments) and name not in BATCH_CODE
 }
 
 NO_DATA = object()

@@ -18,6 +18,7 @@ METHODS = Methods(
         "amda": "AMDATrainer",
         "semrode": "SemRoDeTrainer",
         "gradient_mask": "GradientMaskTrainer",
+        "ranmask": "RanMASKTrainer",
         "taichi": "TaiChiTrainer",
         "flat": "FLATTrainer",
         "adpmixup": "AdpMixupTrainer",
@@ -37,6 +38,8 @@ METHODS = Methods(
         "dne": "DNETrainer",
         "flooding": "FloodingTrainer",
         "flooding_x": "FloodingXTrainer",
+        "ttso": "TTSOTrainer",
+        "r_drop": "RDropTrainer",
     }
 )
 """Name of each method, which is also its file, and its class."""

@@ -38,7 +38,7 @@ class FloodingTrainer(RobustTrainer):
     """
 
     name = "flooding"
-    family = "level of the loss"
+    family = "loss on the text itself"
     citation = "ishida2020flooding"
     config = FloodingConfig
     presets = ("flooding.json",)

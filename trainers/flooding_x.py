@@ -53,7 +53,7 @@ class FloodingXTrainer(RobustTrainer):
     """
 
     name = "flooding_x"
-    family = "level of the loss"
+    family = "loss on the text itself"
     citation = "liu2022floodingx"
     config = FloodingXConfig
     presets = ("flooding_x.json",)

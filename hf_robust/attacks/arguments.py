@@ -22,6 +22,7 @@ _NATIVE_ONLY = (
     "attack_time_limit",
     "attack_warm_start",
     "attack_votes",
+    "vote_mask_rate",
     "attack_ranking",
     "attack_early_exit",
     "attack_fixed",
@@ -101,8 +102,15 @@ class AttackArguments:
     attack_votes: int = field(
         default=0,
         metadata={
-            "help": "Number of random substitutions by --lexicon over which the attacked model votes, as SAFER does; "
-            "an odd number avoids ties. Default: 0, the plain model."
+            "help": "Number of random substitutions by --lexicon over which the attacked model votes, as SAFER does, "
+            "or of random masks (--vote_mask_rate); an odd number avoids ties. Default: 0, the plain model."
+        },
+    )
+    vote_mask_rate: float | None = field(
+        default=None,
+        metadata={
+            "help": "Share of the words that each draw of a vote (--attack_votes, certificates) masks, as RanMASK "
+            "does, instead of substituting by --lexicon. Default: that of --robust_method ranmask, else no mask."
         },
     )
     attack_backend: Literal["native", "textattack"] = field(
@@ -259,6 +267,10 @@ class AttackArguments:
         if self.attack_votes < 0:
             raise ValueError(
                 f"--attack_votes must be at least 1, or 0 for the plain network, got {self.attack_votes}."
+            )
+        if self.vote_mask_rate is not None and not 0 < self.vote_mask_rate < 1:
+            raise ValueError(
+                f"--vote_mask_rate must lie between 0 and 1, got {self.vote_mask_rate:g}; RanMASK takes 0.3 to 0.9."
             )
         if self.attack_time_limit is not None and self.attack_time_limit <= 0:
             raise ValueError(f"--attack_time_limit must be above 0 seconds, got {self.attack_time_limit}.")

@@ -1,7 +1,9 @@
-"""Certificates for a vote over random substitutions, which no attacker with the same table can change (SAFER)."""
+"""Certificates for a vote over random substitutions (SAFER) or random masks (RanMASK)."""
 
+from hf_robust.certify.masking import RandomMasking, kept_words, mask_shifts, random_masks
 from hf_robust.certify.ranks import certify_on_ranks
 from hf_robust.certify.rules import (
+    BETAS,
     BOUNDS,
     RULES,
     CertifySettings,
@@ -11,23 +13,31 @@ from hf_robust.certify.rules import (
     clopper_pearson_upper,
     hoeffding_lower,
     hoeffding_upper,
+    swap_shifts,
 )
-from hf_robust.certify.smoothing import Smoothing, require_substitutes
-from hf_robust.certify.texts import certify_key, certify_texts
+from hf_robust.certify.smoothing import Smoothing
+from hf_robust.certify.texts import Draws, certify_key, certify_texts, check_beta
 
 __all__ = [
+    "BETAS",
     "BOUNDS",
     "RULES",
     "CertifySettings",
+    "Draws",
+    "RandomMasking",
     "Smoothing",
     "certified_radius",
     "certify_key",
     "certify_on_ranks",
     "certify_texts",
     "certify_votes",
+    "check_beta",
     "clopper_pearson_lower",
     "clopper_pearson_upper",
     "hoeffding_lower",
     "hoeffding_upper",
-    "require_substitutes",
+    "kept_words",
+    "mask_shifts",
+    "random_masks",
+    "swap_shifts",
 ]

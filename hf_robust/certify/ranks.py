@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hf_robust.certify.rules import CertifySettings
-from hf_robust.certify.smoothing import Smoothing
-from hf_robust.certify.texts import Columns, Predict, certify_texts
+from hf_robust.certify.texts import Columns, Draws, Predict, certify_texts
 from hf_robust.metrics import Certificate
 from hf_robust.runs import Ranks, balanced_shares, journal_seconds, share_path
 
@@ -15,7 +14,7 @@ from hf_robust.runs import Ranks, balanced_shares, journal_seconds, share_path
 def certify_on_ranks(
     predict: Predict,
     examples: Sequence[tuple[int, Columns, int]],
-    smoothing: Smoothing,
+    smoothing: Draws,
     settings: CertifySettings,
     key: str,
     *,

@@ -62,24 +62,34 @@ the constant certifies too much with 5,000 votes and too little with 100,000."""
 
 
 RULES = ("half", "margin")
+BETAS = ("one", "votes")
 
 
 @dataclass(frozen=True)
 class CertifySettings:
     r"""Settings of a certificate.
 
-    Let T be the slack of a text and p_c the share of class c among all its substitutions. Its label y is certified by
+    Let T be the slack of a text and p_c the share of class c among all its draws. Its label y is certified by
 
     - ``half``: :math:`\underline{p_y} - T \ge 1/2`, for any number of classes. The bound is one-sided at ``alpha``;
     - ``margin``: :math:`\underline{p_y} - T > \max_{c \ne y} \overline{p_c} + T`, with each of the K bounds at
       ``alpha`` / K, so that all hold together (Bonferroni). It certifies more if many classes share the remaining
       votes, and slightly less with two classes, for which ``half`` is the same rule with a better bound.
 
+    For votes over masked words (:class:`RandomMasking`) :math:`T = \beta\Delta_d`, where beta is the probability of
+    the label given that a draw keeps one of the d changed words, the worst ones that the attacker can choose:
+
+    - ``one``: beta is 1, its largest value, so that the certificate holds for every model;
+    - ``votes``: beta is the label's share of the votes, as RanMASK takes it. The paper found the mean of beta over
+      random words near this share. The worst words can have a larger beta, so such a certificate can be wrong for more
+      texts than ``alpha`` says: a model that reads one word above all is an example. With the rule ``half`` only.
+
     Attributes:
-        votes: random substitutions drawn for each text [S]; 5,000 in the paper, 100,000 in the official run.sh.
+        votes: random draws for each text [S]; 5,000 in both papers, 100,000 in SAFER's official run.sh.
         alpha: probability with which one text's certificate may be wrong.
         bound: confidence bound, a key of BOUNDS.
         rule: ``half`` or ``margin``.
+        beta: ``one`` or ``votes``.
 
     Raises:
         ValueError: a value is out of range, or not even a unanimous vote could be certified.
@@ -89,6 +99,7 @@ class CertifySettings:
     alpha: float = 0.01
     bound: str = "clopper_pearson"
     rule: str = "half"
+    beta: str = "one"
 
     def __post_init__(self) -> None:
         if self.votes < 1:
@@ -99,6 +110,12 @@ class CertifySettings:
             raise ValueError(f"bound must be one of {', '.join(BOUNDS)}, got {self.bound!r}.")
         if self.rule not in RULES:
             raise ValueError(f"rule must be one of {', '.join(RULES)}, got {self.rule!r}.")
+        if self.beta not in BETAS:
+            raise ValueError(f"beta must be one of {', '.join(BETAS)}, got {self.beta!r}.")
+        if self.beta != "one" and self.rule != "half":
+            raise ValueError(
+                f"beta {self.beta} is the label's own, and rule {self.rule} bounds other classes too; use rule half."
+            )
         self.check_classes(2)
 
     def check_classes(self, num_labels: int) -> None:
@@ -123,12 +140,18 @@ class CertifySettings:
         )
 
     def describe(self) -> dict[str, Any]:
-        """The settings for the run card; JSON-ready."""
-        return dataclasses.asdict(self)
+        """The settings for the run card; JSON-ready. Without beta, if it is 1: a vote over substitutes has none."""
+        described = dataclasses.asdict(self)
+        return {key: value for key, value in described.items() if (key, value) != ("beta", "one")}
 
 
 def certify_votes(
-    idx: int, label: int, votes: Sequence[int], overlaps: Sequence[float], settings: CertifySettings
+    idx: int,
+    label: int,
+    votes: Sequence[int],
+    shifts: Sequence[float],
+    settings: CertifySettings,
+    needed: int | None = None,
 ) -> Certificate:
     """Certify one text for its label.
 
@@ -140,48 +163,58 @@ def certify_votes(
 
     Args:
         votes: number of draws predicted as each of the K classes.
-        overlaps: q_w of each word that the attacker can swap.
+        shifts: largest change of a share by 0, 1, ... changed words.
+        needed: number of changed words that a certified text withstands; None for as many as can change.
     """
     counts = [int(count) for count in votes]
     lower, rival = _bounds(label, counts, settings)
     predicted = _prediction(counts, settings.alpha)
-    radius = certified_radius(lower, rival, overlaps, settings.rule) if predicted == label else None
+    beta = counts[label] / sum(counts) if settings.beta == "votes" else 1.0
+    slacks = [beta * shift for shift in shifts]
+    radius = certified_radius(lower, rival, slacks, settings.rule) if predicted == label else None
+    most = len(slacks) - 1
+    needed = most if needed is None else min(needed, most)
     return Certificate(
         idx=idx,
         label=label,
         prediction=predicted,
         votes=counts,
         lower=lower,
-        slack=_slacks(overlaps)[-1],
+        slack=slacks[needed],
         radius=radius,
-        certified=radius == len(overlaps),
+        certified=radius is not None and radius >= needed,
     )
 
 
-def certified_radius(lower: float, rival: float, overlaps: Sequence[float], rule: str) -> int | None:
-    """The largest number of arbitrary words whose swap is certified; None if not even 0 swaps are certified.
-
-    Swapping R words lowers the label's share by at most one minus the product of the R smallest overlaps.
+def certified_radius(lower: float, rival: float, slacks: Sequence[float], rule: str) -> int | None:
+    """The largest number of arbitrary words whose change is certified; None if not even 0 changes are certified.
 
     Args:
         lower: lower bound of the label's share.
         rival: upper bound of the shares of all other classes; ``half`` does not use it.
-        overlaps: q_w of each word that can be swapped.
+        slacks: largest change of a share by 0, 1, ... changed words.
         rule: ``half`` or ``margin``.
 
-    >>> certified_radius(0.9, 0.1, [0.9, 0.6, 1.0], "half")
+    >>> certified_radius(0.9, 0.1, swap_shifts([0.9, 0.6, 1.0]), "half")
     1
     """
     radius = None
-    for swapped, slack in enumerate(_slacks(overlaps)):
+    for changed, slack in enumerate(slacks):
         if not (lower - slack >= 0.5 if rule == "half" else lower - slack > rival + slack):
             break
-        radius = swapped
+        radius = changed
     return radius
 
 
-def _slacks(overlaps: Sequence[float]) -> list[float]:
-    """Maximum change of a share by 0, 1, ... swapped words, words with the smallest overlap first."""
+def swap_shifts(overlaps: Sequence[float]) -> list[float]:
+    """Largest change of a share by 0, 1, ... swapped words: one minus the product of the smallest overlaps.
+
+    Args:
+        overlaps: q_w of each word that can be swapped (:class:`Smoothing`).
+
+    >>> [round(shift, 2) for shift in swap_shifts([0.9, 0.6, 1.0])]
+    [0.0, 0.4, 0.46, 0.46]
+    """
     return [1 - overlap for overlap in accumulate(sorted(overlaps), operator.mul, initial=1.0)]
 
 
@@ -203,4 +236,4 @@ def _prediction(counts: Sequence[int], alpha: float) -> int | None:
 
 def _certifies_unanimous(settings: CertifySettings, num_labels: int, votes: int | None = None) -> bool:
     counts = [settings.votes if votes is None else votes, *[0] * (num_labels - 1)]
-    return certify_votes(0, 0, counts, [], settings).certified
+    return certify_votes(0, 0, counts, [0.0], settings).certified

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from hf_robust.certify.rules import swap_shifts
 from hf_robust.lexicons import (
     Lexicon,
     equal_draws,
@@ -74,6 +75,14 @@ class Smoothing:
         self.neighbours = lexicon if neighbours is None else neighbours
         self._overlaps: dict[str, float] = {}
 
+    needed = None
+    """A certified text withstands the swap of all its words."""
+
+    @property
+    def source(self) -> str:
+        """What changes the texts, for messages."""
+        return f"the lexicon {self.lexicon.source}"
+
     def text(self, columns: Sequence[str]) -> Text:
         """A text with the words of the vote."""
         return Text(tuple(columns), self.word_rule)
@@ -106,6 +115,10 @@ class Smoothing:
         """Share of the unprotected words that the attacker can swap."""
         return lexicon_coverage(self.neighbours, texts, self.protection)
 
+    def shifts(self, text: Text) -> list[float]:
+        """Largest change of a share by 0, 1, ... swapped words."""
+        return swap_shifts([self.overlap(text.tokens[index]) for index in self.changeable(text)])
+
     def slacks(self, text: Text) -> list[float]:
         """1 - q_w of every word of ``text``; 0 for a word that the attacker cannot replace."""
         changeable = set(self.changeable(text))
@@ -132,6 +145,26 @@ class Smoothing:
         sizes = len(draws), second.total()
         return sum(min(first[s] * sizes[1], second[s] * sizes[0]) for s in first) / (sizes[0] * sizes[1])
 
+    def require_effect(self, texts: Sequence[Text]) -> None:
+        """Raise if the attacker can swap no word of these texts, so that a certificate would be meaningless.
+
+        Raises:
+            ValueError: the table is empty, or the attacker can swap no word of any text.
+        """
+        if len(self.lexicon) == 0:
+            raise ValueError(
+                f"{self.source} is empty, so a certificate would only repeat the plain prediction; give a table of "
+                "substitutes."
+            )
+        if texts and not any(self.changeable(text) for text in texts):
+            raise ValueError(
+                f"the lexicon {self.neighbours.source} has no word of the {len(texts)} texts, so there is nothing to "
+                "certify; give a table that covers the texts."
+            )
+        if self.word_rule is UNICODE_WORDS:
+            if sentence := unknown_words(self.lexicon, [text.columns for text in texts]):
+                logger.warning("the vote: %s.", sentence)
+
     def describe(self) -> dict[str, Any]:
         """The entry in the run card; JSON-ready."""
         described: dict[str, Any] = {
@@ -154,24 +187,3 @@ class Smoothing:
             *self.word_rule.describe().values(),
         ]
         return [*parts, self.protection.fingerprint()] if self.protection else parts
-
-
-def require_substitutes(smoothing: Smoothing, texts: Sequence[Text]) -> None:
-    """Raise if the attacker can swap no word of these texts, so that a certificate would be meaningless.
-
-    Raises:
-        ValueError: the table is empty, or the attacker can swap no word of any text.
-    """
-    if len(smoothing.lexicon) == 0:
-        raise ValueError(
-            f"the lexicon {smoothing.lexicon.source} is empty, so a certificate would only repeat the plain "
-            "prediction; give a table of substitutes."
-        )
-    if texts and not any(smoothing.changeable(text) for text in texts):
-        raise ValueError(
-            f"the lexicon {smoothing.neighbours.source} has no word of the {len(texts)} texts, so there is nothing to "
-            "certify; give a table that covers the texts."
-        )
-    if smoothing.word_rule is UNICODE_WORDS:
-        if sentence := unknown_words(smoothing.lexicon, [text.columns for text in texts]):
-            logger.warning("the vote: %s.", sentence)

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
+from hf_robust.certify.masking import RandomMasking
 from hf_robust.certify.rules import CertifySettings, certify_votes
 from hf_robust.certify.smoothing import Smoothing
 from hf_robust.metrics import Certificate
@@ -20,6 +21,8 @@ from hf_robust.runs import LineJournal
 from hf_robust.words import Text
 
 Columns = tuple[str, ...]
+Draws = Smoothing | RandomMasking
+"""The random draws of a vote, and how much the draws of two texts can differ."""
 Predict = Callable[[Sequence[Columns]], npt.NDArray[Any]]
 BATCH = 4096
 """Number of draws that are predicted together, those of several texts if need be, so that batches are full."""
@@ -29,7 +32,7 @@ def certify_texts(
     predict: Predict,
     texts: Sequence[Columns],
     labels: Sequence[int],
-    smoothing: Smoothing,
+    smoothing: Draws,
     settings: CertifySettings,
     *,
     num_labels: int,
@@ -40,7 +43,7 @@ def certify_texts(
 ) -> list[Certificate]:
     """Certify every text for its label and return the certificates in the order of the texts.
 
-    A text that is drawn several times is predicted once and counted each time; a text without a word in the table is
+    A text that is drawn several times is predicted once and counted each time; a text whose draws are all equal is
     predicted once. Memory holds the draws of one batch, or of one text if it has more votes than that.
 
     Args:
@@ -58,6 +61,7 @@ def certify_texts(
             predictions are no class ids, or the journal holds other texts.
     """
     settings.check_classes(num_labels)
+    check_beta(smoothing, settings)
     ids = range(len(texts)) if ids is None else ids
     _check(texts, labels, ids, num_labels)
     book = LineJournal(journal, Certificate.from_json)
@@ -71,8 +75,8 @@ def certify_texts(
         left = [(place, smoothing.text(texts[place])) for place in waiting]
         for counted in _count_votes(predict, left, smoothing, settings.votes, num_labels, batch):
             for place, text, votes in counted:
-                overlaps = [smoothing.overlap(text.tokens[index]) for index in smoothing.changeable(text)]
-                done[ids[place]] = certify_votes(ids[place], labels[place], votes, overlaps, settings)
+                shifts = smoothing.shifts(text)
+                done[ids[place]] = certify_votes(ids[place], labels[place], votes, shifts, settings, smoothing.needed)
                 book.add(done[ids[place]])
             # The next texts may take minutes, and the process may be interrupted.
             book.flush()
@@ -82,8 +86,21 @@ def certify_texts(
     return [done[idx] for idx in ids]
 
 
+def check_beta(smoothing: Draws, settings: CertifySettings) -> None:
+    """Refuse a beta of votes for a vote over substitutes, whose bound has no beta.
+
+    Raises:
+        ValueError: ``settings.beta`` is not ``one``, and no words are masked.
+    """
+    if settings.beta != "one" and not isinstance(smoothing, RandomMasking):
+        raise ValueError(
+            f"beta {settings.beta} is for votes over masked words, and this vote substitutes words: leave it out, or "
+            "give a mask rate."
+        )
+
+
 def certify_key(
-    model: str, examples: Sequence[tuple[int, Columns, int]], smoothing: Smoothing, settings: CertifySettings
+    model: str, examples: Sequence[tuple[int, Columns, int]], smoothing: Draws, settings: CertifySettings
 ) -> str:
     """Hash (24 hexadecimal characters) that identifies a measurement, for the name of its journal.
 
@@ -98,7 +115,7 @@ def certify_key(
 def _count_votes(
     predict: Predict,
     texts: Sequence[tuple[int, Text]],
-    smoothing: Smoothing,
+    smoothing: Draws,
     votes: int,
     num_labels: int,
     batch: int,

@@ -1,4 +1,4 @@
-"""`hf-robust certify`: share of texts whose vote over random substitutions no word swap can change (SAFER)."""
+"""`hf-robust certify`: share of texts whose vote no word swap can change (SAFER), or no change of a word (RanMASK)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hf_robust.cli.flags import add_checkpoint_flags, output_folder
 
 if TYPE_CHECKING:
     from hf_robust.attacks import AttackArguments, Example, Victim
-    from hf_robust.certify import CertifySettings, Smoothing
+    from hf_robust.certify import CertifySettings, Draws, Smoothing
     from hf_robust.data.splits import Splits
     from hf_robust.metrics import AttackSummary, Certificate, CertificateSummary, Coverage
     from hf_robust.metrics.permutation import LabelPermutation
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from hf_robust.wiring.checkpoint_attack import AttackOptions
 
 ATTACK_VOTES = 25
+CHANGED_WORDS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20)
+"""Numbers of changed words for which a vote over masks states the share of certified texts."""
 _REPLACED_FLAGS = (
     "lexicon",
     "attack_num_examples",
@@ -35,7 +37,7 @@ _REPLACED_FLAGS = (
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add flags of the model and data, the table, the vote, and the attacks to compare the certificates with."""
-    from hf_robust.certify import BOUNDS, RULES, CertifySettings
+    from hf_robust.certify import BETAS, BOUNDS, RULES, CertifySettings
 
     add_checkpoint_flags(parser, data_needed=True)
     default = CertifySettings()
@@ -44,7 +46,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--lexicon",
         default="wordnet",
         help="Table from which the vote draws substitutes, and for which the certificate holds: wordnet, a JSON "
-        "table, a file of word vectors, or builtin (small, for the demo corpus). Default: wordnet.",
+        "table, a file of word vectors, or builtin (small, for the demo corpus). With --vote_mask_rate the vote masks "
+        "words, and the certificate holds for any change of a number of words. Default: wordnet.",
     )
     vote.add_argument(
         "--neighbours",
@@ -73,6 +76,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         default=default.rule,
         help="Condition for a certificate: the label keeps at least half of all draws (half), or more than any other "
         f"class (margin), which certifies more if there are many classes. Default: {default.rule}.",
+    )
+    vote.add_argument(
+        "--beta",
+        choices=BETAS,
+        default=default.beta,
+        help="Probability of the label given that a draw keeps a changed word, with --vote_mask_rate: one, which "
+        "holds for every model, or votes, the label's share of the votes, which is the paper's approximation and can "
+        f"be wrong. Default: {default.beta}.",
     )
     vote.add_argument(
         "--num_examples", type=int, default=500, help="Number of texts to certify; 0 for all. Default: 500."
@@ -111,24 +122,29 @@ def run(options: argparse.Namespace) -> str:
             covers no word of these texts, or an attack needs gradients, which a vote has not.
     """
     from hf_robust.attacks import Victim, choose_examples
-    from hf_robust.certify import CertifySettings, require_substitutes
+    from hf_robust.certify import CertifySettings, check_beta
     from hf_robust.data.label_order import permuted_labels
     from hf_robust.runs import claim_folder
     from hf_robust.wiring.checkpoint_attack import AttackOptions, load_classifier, measure_attacks, splits_of
     from hf_robust.wiring.restored import restore_inference
+    from hf_robust.wiring.smoothed import draws_of
 
     options.output_dir = output_folder(options)
-    settings = CertifySettings(options.votes, options.alpha, options.bound, options.rule)
+    settings = CertifySettings(options.votes, options.alpha, options.bound, options.rule, options.beta)
     flags = _attack_flags(options)
-    smoothing = _smoothing(options, flags)
+    _check_draws(options, flags)
+    # A table is loaded before the model, so that a missing one is an error at the start; masks need the tokenizer.
+    substitutions = _table_of(options, flags) if flags.vote_mask_rate is None else None
     attack_options = AttackOptions(**_fields_of(options, AttackOptions))
     model, tokenizer = load_classifier(options.model, options.device)
     refuse_without_classes(options.model, model.config)
+    smoothing = substitutions or draws_of(flags, options.seed, None, tokenizer)
+    check_beta(smoothing, settings)
     settings.check_classes(model.config.num_labels)
     splits = splits_of(attack_options, options.data, model, tokenizer)
     examples = choose_examples(splits.labelled("validation"), options.num_examples, options.seed)
     texts = [smoothing.text(example.texts) for example in examples]
-    require_substitutes(smoothing, texts)
+    smoothing.require_effect(texts)
     attacked = measure_attacks(attack_options, flags) if flags.attacks else None
     restored = restore_inference(options.model, model, tokenizer)
     victim = Victim(
@@ -149,7 +165,7 @@ def run(options: argparse.Namespace) -> str:
     card |= restored.card
     folder = claim_folder("certify", options.output_dir)
     _write(folder, card, measured, attacked)
-    legend = _legend(options, coverage) + (_about_attacks(options.attack_votes) if attacked else "")
+    legend = _legend(options, flags, measured, coverage) + (_about_attacks(options.attack_votes) if attacked else "")
     table = _table(folder, measured, attacked.summaries if attacked else {})
     notes = f"{legend}{restored.remark}{permuted}".rstrip()
     return f"{table}\n{notes}\n\nThe certificate of every example is in {folder}."
@@ -168,23 +184,49 @@ def _attack_flags(options: argparse.Namespace) -> AttackArguments:
     return flags
 
 
-def _smoothing(options: argparse.Namespace, flags: AttackArguments) -> Smoothing:
-    from hf_robust.certify import Smoothing
-    from hf_robust.lexicons import load_lexicon
+def _check_draws(options: argparse.Namespace, flags: AttackArguments) -> None:
+    """Refuse flags that the draws of the vote do not read, and languages without spaces."""
     from hf_robust.wiring.smoothed import check_certified_language
-    from hf_robust.words import words_of
 
     check_certified_language(flags.language)
+    if flags.vote_mask_rate is not None and options.neighbours is not None:
+        raise ValueError(
+            f"--neighbours {options.neighbours} bounds an attacker with a table, and a vote over masks is certified "
+            "whatever the table: leave it or --vote_mask_rate out."
+        )
+    if flags.vote_mask_rate is None and options.beta != "one":
+        raise ValueError(f"--beta {options.beta} needs --vote_mask_rate: give the rate, or leave it out.")
+
+
+def _table_of(options: argparse.Namespace, flags: AttackArguments) -> Smoothing:
+    from hf_robust.certify import Smoothing
+    from hf_robust.lexicons import load_lexicon
+    from hf_robust.words import words_of
+
     neighbours = None if options.neighbours is None else load_lexicon(options.neighbours, language=flags.language)
     substitutes = load_lexicon(options.lexicon, language=flags.language)
     return Smoothing(substitutes, options.seed, neighbours, flags.protection(), words_of(flags.language))
 
 
-def _legend(options: argparse.Namespace, coverage: Coverage) -> str:
+def _legend(options: argparse.Namespace, flags: AttackArguments, measured: _Measured, coverage: Coverage) -> str:
+    if flags.vote_mask_rate is not None:
+        return _legend_of_masks(options, measured.certificates)
     return (
         f"Certified against any word swaps by {options.neighbours or options.lexicon}; each certificate holds with "
         f"probability {1 - options.alpha:g}. In brackets: 95 % Wilson interval over the examples. The attacker has "
         f"substitutes for {coverage.in_words()}.\n"
+    )
+
+
+def _legend_of_masks(options: argparse.Namespace, certificates: Sequence[Certificate]) -> str:
+    radii = [-1 if one.radius is None else one.radius for one in certificates]
+    counts = [(words, sum(radius >= words for radius in radii)) for words in CHANGED_WORDS]
+    shares = ", ".join(f"{words}: {100 * count / len(radii):.1f} %" for words, count in counts if count)
+    how = "an approximation that can be wrong for more texts" if options.beta == "votes" else "for every model"
+    return (
+        "Certified against any change of one word, whatever the table; by the number of changed words: "
+        f"{shares or 'none'}. Each certificate holds with probability {1 - options.alpha:g} (beta {options.beta}, "
+        f"{how}). In brackets: 95 % Wilson interval over the examples.\n"
     )
 
 
@@ -233,7 +275,7 @@ def _measure(
     victim: Victim,
     num_labels: int,
     examples: Sequence[Example],
-    smoothing: Smoothing,
+    smoothing: Draws,
     settings: CertifySettings,
     options: AttackOptions,
 ) -> _Measured:

@@ -46,9 +46,10 @@ ATTACK_CITATIONS = {
     "viper": ("eger2019viper",),
     "gcg": ("zou2023universal",),
 }
-# Papers of the vote over random substitutions, and of the certificates by randomised smoothing.
+# Papers of the votes over random substitutions and over masks, and of the certificates by randomised smoothing.
 VOTE_CITATIONS = ("ye2020safer",)
-CERTIFICATE_CITATIONS = (*VOTE_CITATIONS, "cohen2019certified")
+MASK_CITATIONS = ("zeng2023ranmask",)
+CERTIFICATE_CITATIONS = ("cohen2019certified",)
 
 
 def citation(key: str) -> str:
@@ -85,11 +86,15 @@ def citations_of(card: Mapping[str, Any], attacks: Sequence[str], certified: boo
             keys += ATTACK_CITATIONS.get(name, ())
         # The backend runs any recipe of TextAttack, also those that ATTACK_CITATIONS lacks.
         keys += [_TEXTATTACK] if (described.get(attack) or {}).get("backend") == "textattack" else []
-    keys += VOTE_CITATIONS if card.get("vote") else ()
-    keys += CERTIFICATE_CITATIONS if certified else ()
+    keys += _of_draws(card["vote"]) if card.get("vote") else ()
+    keys += (*_of_draws(card.get("certify") or {}), *CERTIFICATE_CITATIONS) if certified else ()
     for view in card.get("views") or ():  # attacks that made training texts
         keys += ATTACK_CITATIONS.get(str(view.get("view")), ())
     return list(dict.fromkeys(keys))
+
+
+def _of_draws(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    return MASK_CITATIONS if "mask_rate" in settings else VOTE_CITATIONS
 
 
 @cache

@@ -106,9 +106,12 @@ def _certificates(run: Run) -> list[str]:
     settings = run.card.get("certify") or {}
     chosen = [f"{key} {str(settings[key]).replace('_', ' ')}" for key in ("alpha", "bound", "rule") if key in settings]
     by = f" ({', '.join(chosen)})" if chosen else ""
+    changes, draws = "swap of words for their substitutes", "substitutions"
+    if "mask_rate" in settings:
+        changes, draws = "change of one word", "masks"
     text = (
-        "Certified accuracy is the share of examples for which no swap of words for their substitutes can change the "
-        f"correct prediction of the vote over random substitutions{by}. Rates in percent; brackets as above."
+        f"Certified accuracy is the share of examples for which no {changes} can change the correct prediction of the "
+        f"vote over random {draws}{by}. Rates in percent; brackets as above."
     )
     attacked = {result.get("num_examples") for result in run.published["attacks"].values()}
     if attacked - {numbers.get("num_examples")}:

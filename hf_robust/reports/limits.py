@@ -70,13 +70,13 @@ def saturated(run: Run) -> Iterator[str]:
 
 
 def _vote(run: Run) -> Iterator[str]:
-    """The attacked vote is not what `from_pretrained` loads (SAFER's vote at test time)."""
+    """The attacked vote is not what `from_pretrained` loads (the vote of SAFER or RanMASK at test time)."""
     vote = run.card.get("vote")
     if vote and run.published["attacks"]:
         yield (
-            f"The attacked classifier was a vote of {vote['votes']:,} over random substitutions from the lexicon "
-            f"{_lexicon(vote['lexicon'])}. Accuracy and attack rates are those of the vote. `from_pretrained` loads "
-            "the network without the vote, which was not attacked."
+            f"The attacked classifier was a vote of {vote['votes']:,} over random {_draws(vote)}. Accuracy and attack "
+            "rates are those of the vote. `from_pretrained` loads the network without the vote, which was not "
+            "attacked."
         )
 
 
@@ -242,14 +242,26 @@ def _certificate(run: Run) -> Iterator[str]:
     if "certified" not in run.published:
         return
     numbers, settings = run.published["certified"], run.card.get("certify") or {}
-    table = f"the lexicon {_lexicon(settings['lexicon'])}" if settings.get("lexicon") else "its lexicon"
     votes, alpha = numbers.get("votes"), numbers.get("alpha")
-    how = f" of {votes:,.0f} random substitutions" if votes else " over random substitutions"
+    masked = "mask_rate" in settings
+    draws = "masks" if masked else "substitutions"
+    how = f" of {votes:,.0f} random {draws}" if votes else f" over random {draws}"
+    table = f"the lexicon {_lexicon(settings['lexicon'])}" if settings.get("lexicon") else "its lexicon"
+    covered = (
+        "changes of as many words as its radius says, into any words: inserted and deleted words are not covered."
+        if masked
+        else f"swaps of words for their substitutes in {table}: words that are not in it, other substitutes, "
+        "inserted, deleted and misspelt words are not covered."
+    )
     yield (
         f"A certificate holds for the vote{how}, not for the network that `from_pretrained` loads, and only against "
-        f"swaps of words for their substitutes in {table}: words that are not in it, other substitutes, inserted, "
-        "deleted and misspelt words are not covered."
+        f"{covered}"
     )
+    if settings.get("beta", "one") != "one":
+        yield (
+            "The certificates take the label's share of the votes as beta, as RanMASK does. This is an approximation: "
+            "they can be wrong for more texts than alpha says."
+        )
     if alpha:
         yield (
             f"Each certificate is wrong with a probability of at most {alpha:g}; the interval of the certified "
@@ -298,6 +310,12 @@ def _sample(run: Run) -> str:
     measured = f"One training run{seed}" if run.trained else "One model"
     sentence = f"{measured}; {counts or 'number of examples unknown'}{rows}."
     return f"{sentence} Differences within the intervals may be chance."
+
+
+def _draws(vote: Mapping[str, Any]) -> str:
+    if "mask_rate" in vote:
+        return f"masks of {100 * vote['mask_rate']:g} % of the words"
+    return f"substitutions from the lexicon {_lexicon(vote['lexicon'])}"
 
 
 def _lexicon(lexicon: Mapping[str, Any]) -> str:

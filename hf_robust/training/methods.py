@@ -23,7 +23,7 @@ FAMILIES = (
     "perturbed embeddings",
     "perturbed embeddings, learnt weights",
     "mixtures of neighbouring words",
-    "level of the loss",
+    "loss on the text itself",
 )
 """What methods change, in reading order; each class names its ``family``."""
 

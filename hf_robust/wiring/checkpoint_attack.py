@@ -60,7 +60,7 @@ from hf_robust.wiring.opened_victim import (
 )
 from hf_robust.wiring.restored import text_length
 from hf_robust.wiring.run_lexicons import Lexicons, load_lexicons
-from hf_robust.wiring.smoothed import attacked_vote
+from hf_robust.wiring.smoothed import attacked_vote, check_vote_is_drawn
 from hf_robust.wiring.static_attacks import file_attacks, replay_attacks
 from hf_robust.wiring.task_checks import check_attacked_labels, refuse_label_sets
 from hf_robust.wiring.victims import opened_model, opened_object
@@ -178,6 +178,7 @@ def check_and_load_lexicons(
         raise ValueError(f"--attacks {' '.join(flags.attacks)} needs texts to attack: give them by --data.")
     if options.keep_queries and (options.output_dir is None or flags.attack_backend != "native"):
         raise ValueError("--keep_queries needs --output_dir and the native backend of attacks; leave it out.")
+    check_vote_is_drawn(flags, bool(flags.attack_votes))
     check_flags_are_read(flags, flags.recipes, (), protects=bool(flags.attack_votes))
     return load_lexicons(flags, voted=bool(flags.attack_votes), given=given)
 
@@ -211,7 +212,7 @@ def _task(
     lexicons: Lexicons,
     corpus: Corpus | None,
 ) -> _AttackTask:
-    vote = attacked_vote(flags, lexicons["synonyms"])
+    vote = attacked_vote(flags, lexicons["synonyms"], opened.tokenizer)
     if options.data is None:
         labels = model_labels(opened.config_for(options.class_names, None), options.class_names)
         check_attacked_labels(labels, flags, options.replay)

@@ -40,6 +40,7 @@ from hf_robust.training.sharding import check_sharding
 from hf_robust.training.view_arguments import GenerationArguments
 from hf_robust.wiring.flag_help import help_of_every_flag, help_of_method, help_of_script
 from hf_robust.wiring.precision import check_packages
+from hf_robust.wiring.smoothed import check_vote_is_drawn
 from hf_robust.wiring.streaming import check_streaming
 from hf_robust.words import UNSPACED, language_name
 
@@ -143,6 +144,7 @@ def parse_flags(file_flags: Flags, tokens: Sequence[str] = ()) -> Arguments:
     check_metric_names(arguments.data.metric_name or (), arguments.model.trust_remote_code)
     check_best_metric(arguments.training.metric_for_best_model, expected_by(arguments))
     check_votes(arguments.attack)
+    complete_votes(arguments)
     check_flags(arguments)
     check_packages(arguments.model, arguments.training)
     check_word_vectors(arguments)
@@ -269,6 +271,15 @@ def check_votes(attack: AttackArguments) -> None:
             f"--attacks, or "
             "leave it out (--certify measures the vote without an attack)."
         )
+
+
+def complete_votes(arguments: Arguments) -> None:
+    """Let votes mask words as the method of the run does, if it does and no other rate is given."""
+    attack = arguments.attack
+    voted = bool(attack.attack_votes) or arguments.certify.certify != "no"
+    check_vote_is_drawn(attack, voted)
+    if voted and attack.vote_mask_rate is None:
+        attack.vote_mask_rate = getattr(arguments.training, "ranmask_rate", None) or None
 
 
 def check_flags(arguments: Arguments) -> None:

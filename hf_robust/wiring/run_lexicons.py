@@ -29,7 +29,7 @@ def load_lexicons(
     Args:
         needs: roles that the method trains on.
         view_attacks: attacks that make texts to train on.
-        voted: whether a vote over random substitutions is attacked or certified.
+        voted: whether a vote is attacked or certified; one over masks needs no lexicon.
         given: lexicons in memory by role, which are used in place of those that the flags name.
 
     Raises:
@@ -39,7 +39,8 @@ def load_lexicons(
     native = flags.attack_backend == "native"
     measured = flags.recipes if native and flags.attack_strategy != "no" else []
     held_out = flags.synonym_source() != flags.lexicon
-    needs_synonyms = "synonyms" in needs or voted or (native and reads_synonyms(view_attacks))
+    votes_by_table = voted and flags.vote_mask_rate is None
+    needs_synonyms = "synonyms" in needs or votes_by_table or (native and reads_synonyms(view_attacks))
     given = given or {}
     lexicons: Lexicons = dict.fromkeys(("synonyms", "antonyms", "attack_synonyms"))
     if needs_synonyms or (reads_synonyms(measured) and not held_out):

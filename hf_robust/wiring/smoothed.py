@@ -1,4 +1,4 @@
-"""From flags to votes over random substitutions: the vote that is attacked, and the vote that is certified."""
+"""From flags to votes over random substitutions or masks: the one that is attacked, and the one that is certified."""
 
 from __future__ import annotations
 
@@ -6,40 +6,56 @@ from typing import Any
 
 from hf_robust.attacks import AttackArguments, Vote, choose_examples
 from hf_robust.callbacks import CertifyCallback
-from hf_robust.certify import Smoothing
+from hf_robust.certify import Draws, RandomMasking, Smoothing
 from hf_robust.certify.arguments import CertifyArguments
 from hf_robust.lexicons import Lexicon, load_lexicon
 from hf_robust.words import UNSPACED, language_name, words_of
 
 
-def attacked_vote(flags: AttackArguments, synonyms: Lexicon | None = None) -> Vote | None:
-    """Return the vote that is attacked instead of the plain model; None without ``--attack_votes``.
+def draws_of(flags: AttackArguments, seed: int, synonyms: Lexicon | None, tokenizer: Any) -> Draws:
+    """Return the draws of a vote: masked words with ``--vote_mask_rate``, else substitutes.
 
     Args:
         synonyms: ``--lexicon``, if it is loaded already.
+
+    Raises:
+        ValueError: words are masked, and the tokenizer has no mask token.
     """
+    rule, protection = words_of(flags.language), flags.protection()
+    if flags.vote_mask_rate is not None:
+        mask_token = getattr(tokenizer, "mask_token", None)
+        return RandomMasking(mask_token, flags.vote_mask_rate, seed, protection, rule)
+    table = synonyms or load_lexicon(flags.lexicon, language=flags.language)
+    return Smoothing(table, seed, protection=protection, word_rule=rule)
+
+
+def attacked_vote(flags: AttackArguments, synonyms: Lexicon | None, tokenizer: Any) -> Vote | None:
+    """Return the vote that is attacked instead of the plain model; None without ``--attack_votes``."""
     if not flags.attack_votes:
         return None
-    table = synonyms or load_lexicon(flags.lexicon, language=flags.language)
-    sampler = Smoothing(table, flags.attack_seed, protection=flags.protection(), word_rule=words_of(flags.language))
-    return Vote(sampler, flags.attack_votes)
+    return Vote(draws_of(flags, flags.attack_seed, synonyms, tokenizer), flags.attack_votes)
 
 
 def certify_callback(
-    flags: CertifyArguments, attack: AttackArguments, synonyms: Lexicon | None, dataset: Any, max_length: int | None
+    flags: CertifyArguments,
+    attack: AttackArguments,
+    synonyms: Lexicon | None,
+    dataset: Any,
+    max_length: int | None,
+    tokenizer: Any,
 ) -> CertifyCallback | None:
     """Return the callback that certifies rows of ``dataset``; None without ``--certify``.
 
     Raises:
-        ValueError: there are no rows, the lexicon covers none of their words, or the language has no spaces.
+        ValueError: there are no rows, the draws change none of their words, or the language has no spaces.
     """
-    if flags.certify == "no" or synonyms is None:
+    if flags.certify == "no":
         return None
     if dataset is None:
         raise ValueError(f"--certify {flags.certify} needs rows to certify: add --do_eval.")
     check_certified_language(attack.language)
     return CertifyCallback(
-        Smoothing(synonyms, flags.certify_seed, protection=attack.protection(), word_rule=words_of(attack.language)),
+        draws_of(attack, flags.certify_seed, synonyms, tokenizer),
         flags.settings(),
         choose_examples(dataset, flags.certify_num_examples, flags.certify_seed),
         strategy=flags.certify,
@@ -58,4 +74,17 @@ def check_certified_language(language: str) -> None:
         raise ValueError(
             f"a certificate needs words that stay words when others are swapped, and {language_name(language)} has no "
             "spaces between words: attack the vote instead (--attack_votes)."
+        )
+
+
+def check_vote_is_drawn(flags: AttackArguments, voted: bool) -> None:
+    """Refuse ``--vote_mask_rate`` where no vote is attacked or certified.
+
+    Raises:
+        ValueError: the flag has no effect.
+    """
+    if flags.vote_mask_rate is not None and not voted:
+        raise ValueError(
+            f"--vote_mask_rate {flags.vote_mask_rate:g} sets how a vote draws, and there is none: add --attack_votes "
+            "or a certificate, or leave it out."
         )

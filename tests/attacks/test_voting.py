@@ -143,7 +143,7 @@ def test_a_vote_that_says_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1 random substitution of each text, got 0"):
         Vote(Smoothing(LEXICON), 0)
     vote = Vote(Smoothing(table({"unheard": ["of"]}, "synonym")), 5)
-    with pytest.raises(ValueError, match="has no word of the 2 texts, so that each of the 5 votes is the plain"):
+    with pytest.raises(ValueError, match="changes no word of the 2 texts, so that each of the 5 votes is the plain"):
         vote.require_substitutes([("good",), ("film",)])
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from benchmarks.architectures.cells import LATE, OK, REFUSED, Outcome
 from benchmarks.architectures.configs import NOT_MADE
 from benchmarks.architectures.results import CLASSIFIERS, compact, page, read, row_of, write
+from hf_robust.trainers import METHODS
 
 TRIED = ("fickle", "obstinate", "gradient", "population", "zero strength")
 FINE, NO_MASK = Outcome(OK), Outcome(REFUSED, "there is no mask token.")
@@ -44,5 +45,6 @@ def test_tables_have_every_class_of_transformers_and_every_refusal(tmp_path: Pat
 def test_every_architecture_is_stored_and_none_has_a_defect() -> None:
     stored = read()
     assert {*CLASSIFIERS} - {*stored} == {*NOT_MADE}
-    assert all(row["methods"] == 29 for row in stored.values())
+    # Each row says how many methods it was run with: methods that came later are not in it.
+    assert all(29 <= row["methods"] <= len(METHODS) for row in stored.values())
     assert {other["word"] for row in stored.values() for other in row["not_ok"]} == {REFUSED}

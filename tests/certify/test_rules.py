@@ -23,6 +23,7 @@ from hf_robust.certify import (
     clopper_pearson_upper,
     hoeffding_lower,
     hoeffding_upper,
+    swap_shifts,
 )
 
 
@@ -90,7 +91,7 @@ def test_a_fixed_error_is_no_bound() -> None:
     ],
 )
 def test_half_by_exact_shares(share: float, overlaps: list[float], radius: int | None) -> None:
-    assert certified_radius(share, 0.0, overlaps, "half") == radius
+    assert certified_radius(share, 0.0, swap_shifts(overlaps), "half") == radius
 
 
 @pytest.mark.parametrize(
@@ -104,38 +105,38 @@ def test_half_by_exact_shares(share: float, overlaps: list[float], radius: int |
     ],
 )
 def test_margin_by_exact_shares(share: float, rival: float, overlaps: list[float], radius: int | None) -> None:
-    assert certified_radius(share, rival, overlaps, "margin") == radius
+    assert certified_radius(share, rival, swap_shifts(overlaps), "margin") == radius
 
 
 def test_a_certificate_contains_votes_and_bounds() -> None:
-    found = certify_votes(7, 1, [20, 970, 10], [0.9, 1.0, 0.8], CertifySettings())
+    found = certify_votes(7, 1, [20, 970, 10], swap_shifts([0.9, 1.0, 0.8]), CertifySettings())
     assert (found.idx, found.label, found.prediction, found.votes) == (7, 1, 1, [20, 970, 10])
     assert found.lower == clopper_pearson_lower(970, 1000, 0.01)
     assert found.slack == pytest.approx(1 - 0.9 * 0.8)
     assert (found.radius, found.certified) == (3, True)
-    wrong = certify_votes(7, 0, [20, 970, 10], [0.9, 1.0, 0.8], CertifySettings())
+    wrong = certify_votes(7, 0, [20, 970, 10], swap_shifts([0.9, 1.0, 0.8]), CertifySettings())
     assert (wrong.prediction, wrong.radius, wrong.certified) == (1, None, False)
 
 
 def test_the_margin_rule_bounds_every_class_at_a_share_of_alpha() -> None:
     votes, overlaps = [450, 140, 140, 140, 130], [0.95]
-    half, margin = (certify_votes(0, 0, votes, overlaps, CertifySettings(rule=rule)) for rule in RULES)
+    half, margin = (certify_votes(0, 0, votes, swap_shifts(overlaps), CertifySettings(rule=rule)) for rule in RULES)
     assert not half.certified and margin.certified
     assert margin.lower == clopper_pearson_lower(450, 1000, 0.01 / 5) < half.lower
     room = (margin.lower - clopper_pearson_upper(140, 1000, 0.01 / 5)) / 2
     for slack, radius in ((room - 1e-6, 1), (room + 1e-6, 0)):
-        assert certify_votes(0, 0, votes, [1 - slack], CertifySettings(rule="margin")).radius == radius
+        assert certify_votes(0, 0, votes, [0.0, slack], CertifySettings(rule="margin")).radius == radius
 
 
 def test_the_prediction_abstains_where_the_two_top_classes_cannot_be_told_apart() -> None:
     # Two-sided binomial test at 0.01: 58 of 100 has p = 0.13, 64 of 100 has p = 0.007.
     loose = CertifySettings(votes=100)
-    assert certify_votes(0, 0, [58, 42], [], loose).prediction is None
-    assert certify_votes(0, 0, [64, 36], [], loose).prediction == 0
-    assert certify_votes(0, 0, [40, 40, 20], [], loose).prediction is None
+    assert certify_votes(0, 0, [58, 42], swap_shifts([]), loose).prediction is None
+    assert certify_votes(0, 0, [64, 36], swap_shifts([]), loose).prediction == 0
+    assert certify_votes(0, 0, [40, 40, 20], swap_shifts([]), loose).prediction is None
     # Below one half, but well apart.
-    assert certify_votes(0, 2, [20, 30, 450], [], CertifySettings(votes=500)).prediction == 2
-    assert certify_votes(0, 0, [200, 90, 90, 90], [], CertifySettings(votes=470)).prediction == 0
+    assert certify_votes(0, 2, [20, 30, 450], swap_shifts([]), CertifySettings(votes=500)).prediction == 2
+    assert certify_votes(0, 0, [200, 90, 90, 90], swap_shifts([]), CertifySettings(votes=470)).prediction == 0
 
 
 votes_of_a_text = st.integers(2, 5).flatmap(lambda k: st.lists(st.integers(0, 300), min_size=k, max_size=k))
@@ -149,11 +150,11 @@ def test_a_certified_text_is_predicted_right_and_the_radius_only_falls_with_the_
     votes[0] += 20
     label = data.draw(st.integers(0, len(votes) - 1))
     chosen = CertifySettings(votes=20, alpha=0.02, rule=rule)
-    found = certify_votes(0, label, votes, overlaps, chosen)
+    found = certify_votes(0, label, votes, swap_shifts(overlaps), chosen)
     assert not found.certified or found.prediction == label
     assert found.certified == (found.radius == len(overlaps))
     assert found.slack == pytest.approx(1 - math.prod(overlaps))
-    tighter = certify_votes(0, label, votes, [min(1.0, one + 0.1) for one in overlaps], chosen)
+    tighter = certify_votes(0, label, votes, swap_shifts([min(1.0, one + 0.1) for one in overlaps]), chosen)
     assert (-1 if found.radius is None else found.radius) <= (-1 if tighter.radius is None else tighter.radius)
 
 
@@ -183,8 +184,12 @@ def test_the_margin_rule_needs_more_votes_for_more_classes() -> None:
     with pytest.raises(ValueError, match="at least 2 classes, got 1; a regression model"):
         few.check_classes(1)
     enough = next(votes for votes in range(10, 99) if not _refused(votes))
-    assert certify_votes(0, 0, [enough, *[0] * 49], [], CertifySettings(votes=enough, rule="margin")).certified
-    assert not certify_votes(0, 0, [enough - 1, *[0] * 49], [], CertifySettings(votes=10, rule="margin")).certified
+    assert certify_votes(
+        0, 0, [enough, *[0] * 49], swap_shifts([]), CertifySettings(votes=enough, rule="margin")
+    ).certified
+    assert not certify_votes(
+        0, 0, [enough - 1, *[0] * 49], swap_shifts([]), CertifySettings(votes=10, rule="margin")
+    ).certified
 
 
 def _refused(votes: int) -> bool:

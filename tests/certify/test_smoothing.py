@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hf_robust.certify import Smoothing, certified_radius, require_substitutes
+from hf_robust.certify import Smoothing, certified_radius, swap_shifts
 from hf_robust.lexicons import PerturbationSets, TableLexicon, equal_draws, load_lexicon, substitution_sets
 from hf_robust.metrics import Coverage
 from hf_robust.words import Protection, Text
@@ -120,10 +120,10 @@ def test_the_papers_denominator_certifies_what_enumeration_contradicts() -> None
         return int(text in ("w", "v"))
 
     lower = shares(source, Text(("w",)), classify, 2)[1]
-    assert papers == 1 and certified_radius(lower, 0, [papers], "half") == 1
+    assert papers == 1 and certified_radius(lower, 0, swap_shifts([papers]), "half") == 1
     assert shares(source, Text(("v",)), classify, 2)[1] == pytest.approx(0.2)
     assert source.overlap("w") == pytest.approx(0.2)
-    assert certified_radius(lower, 0, [source.overlap("w")], "half") == 0
+    assert certified_radius(lower, 0, swap_shifts([source.overlap("w")]), "half") == 0
 
 
 def test_a_substitute_of_other_words_than_one_shares_nothing() -> None:
@@ -157,7 +157,7 @@ def test_no_enumerated_attack_contradicts_a_certificate(
     overlaps = [source.overlap(text.tokens[place]) for place in source.changeable(text)]
     for label in range(num_labels):
         rival = max(share for other, share in enumerate(clean) if other != label)
-        radius = certified_radius(clean[label], rival, overlaps, rule)
+        radius = certified_radius(clean[label], rival, swap_shifts(overlaps), rule)
         costs = sorted(1 - overlap for overlap in overlaps)[::-1]
         for swapped, changed in attacked(source, text, len(words)):
             now = shares(source, changed, classify, num_labels)
@@ -244,10 +244,10 @@ def test_a_pickled_table_is_not_opened() -> None:
 
 def test_a_table_that_certifies_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="a table in memory is empty"):
-        require_substitutes(smoothing({}), [Text(("good",))])
+        smoothing({}).require_effect([Text(("good",))])
     with pytest.raises(ValueError, match="has no word of the 2 texts"):
-        require_substitutes(smoothing({"good": ["fine"]}), [Text(("bad",)), Text(("",))])
-    require_substitutes(smoothing({"good": ["fine"]}), [Text(("bad",)), Text(("Good",))])
+        smoothing({"good": ["fine"]}).require_effect([Text(("bad",)), Text(("",))])
+    smoothing({"good": ["fine"]}).require_effect([Text(("bad",)), Text(("Good",))])
 
 
 PIECES = ["do", "did", "n't", "'t", "'re", "they", "not", "'s", "can", "’s"]

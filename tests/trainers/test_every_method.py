@@ -84,7 +84,8 @@ class TestEveryMethod:
     def test_every_parameter_and_every_part_receives_gradient(
         self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        trainer = build_trainer(name, tmp_path, **METHODS[name].mid_run)
+        # With dropout, without which two draws of it are equal (r_drop).
+        trainer = build_trainer(name, tmp_path, model=build_model(dropout=0.1), **METHODS[name].mid_run)
         parts: dict[str, torch.Tensor] = {}
         monkeypatch.setattr(trainer, "log_parts", parts.update)
         trainer.callback_handler.on_epoch_begin(trainer.args, trainer.state, trainer.control)  # generates views

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import CODE, build_model, build_tokenizer, build_trainer, dense_synonyms
+from tiny import BATCH_CODE, CODE, build_model, build_tokenizer, build_trainer, dense_synonyms
 from transformers import AutoModelForSequenceClassification
 
 from hf_robust.trainers import METHODS
@@ -15,7 +15,7 @@ from hf_robust.training.follow import FollowArguments
 
 pytestmark = pytest.mark.slow
 
-NAMES = [*CODE, "infobert"]
+NAMES = [*CODE, *BATCH_CODE]
 
 
 def train(name: str, folder: Path, **options: Any) -> Any:
@@ -94,6 +94,7 @@ def test_a_code_that_would_change_nothing_is_refused(tmp_path: Path) -> None:
     for name, flags in {
         "infobert": "--infobert_alpha",
         "smart": "--smart_lambda",
+        "r_drop": "--r_drop_alpha",
         "ascc": "--ascc_beta and --ascc_weight",
     }.items():
         weights = dict.fromkeys(METHODS[name].config.code_weights, 0.0)

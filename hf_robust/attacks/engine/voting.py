@@ -1,4 +1,4 @@
-"""``VotingVictim``: a vote over random substitutions as the classifier under attack (SAFER at test time)."""
+"""``VotingVictim``: a vote over random draws as the classifier under attack (SAFER and RanMASK at test time)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ DRAWS = 65_536
 
 
 class Sampler(Protocol):
-    """Draws random substitutions for a vote; ``hf_robust.certify.Smoothing`` is one."""
+    """Draws random changes of a text for a vote: ``Smoothing`` and ``RandomMasking`` of ``hf_robust.certify``."""
+
+    @property
+    def source(self) -> str: ...
 
     def text(self, columns: Columns) -> Text: ...
 
@@ -57,10 +60,9 @@ class Vote:
             ValueError: no word of any text has a substitute.
         """
         if texts and not any(self.sampler.varies(self.sampler.text(columns)) for columns in texts):
-            source = self.sampler.describe()["lexicon"]["source"]
             raise ValueError(
-                f"the lexicon {source} has no word of the {len(texts)} texts, so that each of the {self.votes} votes "
-                "is the plain prediction; give a --lexicon that covers the texts, or leave --attack_votes out."
+                f"{self.sampler.source} changes no word of the {len(texts)} texts, so that each of the {self.votes} "
+                "votes is the plain prediction; give a --lexicon that covers the texts, or leave --attack_votes out."
             )
 
     def describe(self) -> dict[str, Any]:
@@ -76,10 +78,10 @@ class VotingVictim(Victim):
     r"""A classifier whose score for a class is its share of N hard votes.
 
     Ye, Gong and Liu 2020, arXiv:2005.14424, Section 3: :math:`s_c(X) = \frac1N\sum_n 1[f(\tilde X_n) = c]`, where each
-    :math:`\tilde X_n` is a random substitution of X. Draws depend only on the sampler's seed and the text, so a text
-    has the same scores in every request, batch and order, and an attacker gains nothing by repeating a query. Every
-    distinct draw of a block of texts is forwarded once. If classes have equally many votes, the one with the lowest id
-    is predicted; with an odd number of votes two classes never tie.
+    :math:`\tilde X_n` is a random draw of X: its words substituted (SAFER) or masked (RanMASK). Draws depend only on
+    the sampler's seed and the text, so a text has the same scores in every request, batch and order, and an attacker
+    gains nothing by repeating a query. Every distinct draw of a block of texts is forwarded once. If classes have
+    equally many votes, the one with the lowest id is predicted; with an odd number of votes two classes never tie.
 
     Differs from the paper, which does not attack the vote but certifies it with thousands of votes. A vote with few
     draws is another classifier than the certified one. Its shares move in steps of 1/N, which makes searches by score

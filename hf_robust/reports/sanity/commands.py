@@ -50,7 +50,7 @@ def attack_command(folder: Folder, attacks: Sequence[MeasuredAttack], to: str, *
         if name in command_flags and (name not in READERS or is_flag_read(name, names))
     }
     if vote := folder.run.card.get("vote"):
-        flags["attack_votes"] = vote["votes"]
+        flags |= {"attack_votes": vote["votes"], "vote_mask_rate": vote.get("mask_rate")}
     for one in attacks:
         flags |= {name: _path_in_command(name, value, command_flags) for name, value in _parts(one.described)}
     if any("scores" not in one.described and not one.described.get("backend") for one in attacks):

@@ -1,0 +1,85 @@
+"""RanMASK: the loss is on the masked text only, and masks are drawn uniformly, as the vote draws them."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import build_tokenizer, build_trainer, review_data
+
+from hf_robust.certify import RandomMasking, kept_words
+from hf_robust.data import TextDataset
+from hf_robust.trainers.ranmask import RandomMasks
+from hf_robust.words import Protection, Text
+
+
+def test_loss_is_cross_entropy_on_the_masked_text_alone(tmp_path: Path) -> None:
+    trainer = build_trainer("ranmask", tmp_path, ranmask_rate=0.5)
+    batch = next(iter(trainer.get_train_dataloader()))
+    trainer.model.train()
+    logits = trainer.model(batch["masked_input_ids"], batch["masked_attention_mask"]).logits
+    expected = torch.nn.functional.cross_entropy(logits, batch["labels"])
+    assert trainer.compute_loss(trainer.model, dict(batch)).item() == pytest.approx(expected.item(), abs=1e-6)
+    shuffled = {**batch, "input_ids": batch["input_ids"].flip(0)}
+    assert trainer.compute_loss(trainer.model, shuffled).item() == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_as_many_words_are_masked_as_the_rate_says_and_anew_in_each_epoch(tmp_path: Path) -> None:
+    trainer = build_trainer("ranmask", tmp_path, ranmask_rate=0.6)
+    rows, mask = trainer.train_dataset, build_tokenizer().mask_token_id
+
+    def masked() -> list[list[int]]:
+        return [rows[index]["masked_input_ids"] for index in range(len(rows))]
+
+    first = masked()
+    for index, ids in enumerate(first):
+        words = len(rows.dataset.text(index).words)
+        assert ids.count(mask) == words - kept_words(words, 0.6) > 0
+    rows.set_epoch(1)
+    assert masked() != first
+
+
+def test_training_draws_from_the_distribution_of_the_vote() -> None:
+    text, count = Text(("good film, bad plot",)), 6000
+    view, vote = RandomMasks("[MASK]", 0.5), RandomMasking("[MASK]", 0.5)
+    rng = random.Random(0)
+    trained = Counter(view(text, 0, rng).text.columns for _ in range(count))
+    voted = vote.draws(text, count)
+    assert set(trained) == set(voted) and len(trained) == len(list(combinations(range(4), 2)))
+    for columns, times in trained.items():
+        assert times / count == pytest.approx(1 / 6, abs=0.02) and voted[columns] / count == pytest.approx(
+            1 / 6, abs=0.02
+        )
+
+
+def test_both_sentences_are_masked_and_protected_words_are_not(tmp_path: Path) -> None:
+    rows = [{"sentence1": "good film", "sentence2": "bad plot", "label": 0} for _ in range(8)]
+    data = TextDataset(rows, ("sentence1", "sentence2"), build_tokenizer(), max_length=16)
+    options: dict[str, Any] = {"ranmask_rate": 0.5, "protection": Protection((), ["plot"])}
+    trainer = build_trainer("ranmask", tmp_path, data=data, **options)
+    decode = build_tokenizer().decode
+    drawn = set()
+    for epoch in range(6):
+        trainer.train_dataset.set_epoch(epoch)
+        drawn |= {decode(trainer.train_dataset[index]["masked_input_ids"]) for index in range(8)}
+    assert drawn == {
+        f"[CLS] {one} [SEP] {two} plot [SEP]"
+        for one, two in (("[MASK] film", "bad"), ("good [MASK]", "bad"), ("good film", "[MASK]"))
+    }
+
+
+def test_a_tokenizer_without_a_mask_token_is_refused(tmp_path: Path) -> None:
+    tokenizer = build_tokenizer()
+    tokenizer.mask_token = None
+    with pytest.raises(ValueError, match="masking tokens needs a tokenizer with a mask token"):
+        build_trainer("ranmask", tmp_path, tokenizer=tokenizer, data=review_data())
+
+
+def test_a_rate_out_of_range_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--ranmask_rate must be between 0.0 and 0.99, got 1.0; 0 masks no word"):
+        build_trainer("ranmask", tmp_path, ranmask_rate=1.0)
