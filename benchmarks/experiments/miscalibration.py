@@ -67,7 +67,7 @@ def main() -> None:
     measured = {name: {scores: _attacked(flags, trained[name], scores) for scores in SCORES} for name in order}
     result = {
         "model": "bert_tiny", "data": "sst2", "attack": ATTACK, "lexicon": Path(flags.lexicon).name,
-        "examples": flags.examples, "epochs": EPOCHS, "models": measured,
+        "examples": flags.examples, "epochs": EPOCHS, "left_out": flags.leave_out, "models": measured,
     }  # fmt: skip
     write_result("miscalibration", result, "models")
 

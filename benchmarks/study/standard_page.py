@@ -66,8 +66,9 @@ def miscalibration(results: Path) -> str:
     header = ["model", "clean accuracy, %", "by probability, %", "by margin, %", "saturated queries, %"]
     setting = (
         f"BERT-tiny on SST-2, `{result['attack']}` on {result['examples']:,} test rows, robust accuracy with 95 % "
-        "Wilson intervals, one training seed:"
+        "Wilson intervals, one training seed"
     )
+    setting += f"; not measured: {', '.join(result['left_out'])}:" if result["left_out"] else ":"
     return f"{setting}\n\n{markdown_table(header, rows).strip()}\n"
 
 
