@@ -34,7 +34,10 @@ READERS: Mapping[str, Collection[str]] = {
 }
 """Flag -> attacks that read it. Flags of every attack are left out, and `--pos_tagger none`, which adds nothing."""
 _OF_EVERY_ATTACK = ("attack_scores", "attack_time_limit", "attack_max_changed")
-_OF_MEASURING = ("attack_query_budget", "attack_warm_start", "attack_lexicon")
+_OF_MEASURING = (
+    *("attack_query_budget", "attack_warm_start", "attack_lexicon"),
+    *("attack_until_interval", "attack_target"),
+)
 """Flags of attacks that measure. Attacks that generate training texts have their own budget and use --lexicon."""
 
 

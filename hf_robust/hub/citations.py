@@ -66,7 +66,7 @@ def citations_of(card: Mapping[str, Any], attacks: Sequence[str], certified: boo
     described, method = card.get("attacks") or {}, card.get("citation")
     keys = [method] if method else []
     for attack in attacks:
-        keys += ATTACK_CITATIONS.get(attack, ())
+        keys += ATTACK_CITATIONS.get(str((described.get(attack) or {}).get("name", attack)), ())
         # The backend runs any recipe of TextAttack, also those that ATTACK_CITATIONS lacks.
         keys += [_TEXTATTACK] if (described.get(attack) or {}).get("backend") == "textattack" else []
     keys += VOTE_CITATIONS if card.get("vote") else ()

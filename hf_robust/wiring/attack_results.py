@@ -11,7 +11,7 @@ from typing import Any
 
 from hf_robust.attacks import results_on_data
 from hf_robust.attacks.attack import AttackOrForeign
-from hf_robust.metrics import AttackRecord, AttackSummary, asr_at_budget, union_of_attacks
+from hf_robust.metrics import AttackRecord, AttackSummary, ConfidenceSequence, asr_at_budget, union_of_attacks
 from hf_robust.metrics.budget import budgets_up_to
 from hf_robust.reports import draw_asr_by_budget, results_table
 from hf_robust.reports.captions import data_title
@@ -43,6 +43,7 @@ class AttackResults:
         card: the run card of the measurement.
         remark: a warning if the plain model was measured instead of the method's inference, else "".
         queries: with ``--keep_queries``, the file of the texts that this rank scored, by attack.
+        until: with ``--attack_until_interval``, the sequence by which the attacks stopped.
     """
 
     records: dict[str, list[AttackRecord]]
@@ -51,6 +52,7 @@ class AttackResults:
     card: RunCard
     remark: str = ""
     queries: Mapping[str, Path] = field(default_factory=dict)
+    until: ConfidenceSequence | None = None
 
     def __str__(self) -> str:
         return results_table(Run(Path(), [self.history_line], self.card, None))
@@ -62,7 +64,7 @@ class AttackResults:
         clean = [summary.extra["accuracy"] for summary in results_on_data(self.attacks, self.summaries).values()]
         line: dict[str, Any] = {"epoch": 0.0, "step": 0, "accuracy": clean[0] if clean else math.nan}
         line["attacks"] = {name: summary.history() for name, summary in self.summaries.items()}
-        union = union_of_attacks(results_on_data(self.attacks, self.records))
+        union = union_of_attacks(results_on_data(self.attacks, self.records), self.until)
         return line if union is None else {**line, "union": union.history()}
 
 

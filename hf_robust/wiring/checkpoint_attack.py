@@ -27,6 +27,7 @@ from hf_robust.attacks import (
 )
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.engine.black_box import BlackBox
+from hf_robust.attacks.engine.until import require_reachable, sequence_of
 from hf_robust.attacks.flag_readers import check_flags_are_read
 from hf_robust.data import GLUE_TASKS
 from hf_robust.data.arguments import DataTrainingArguments
@@ -37,7 +38,7 @@ from hf_robust.data.labels import MULTI, Labels
 from hf_robust.data.load import Corpus, load_corpus
 from hf_robust.data.splits import Splits, describe_data
 from hf_robust.lexicons import Lexicon, cache_folder
-from hf_robust.metrics import AttackRecord, AttackSummary, Coverage
+from hf_robust.metrics import AttackRecord, AttackSummary, ConfidenceSequence, Coverage
 from hf_robust.metrics.permutation import permutation_of_records
 from hf_robust.runs import (
     JOURNAL_FOLDER,
@@ -117,18 +118,23 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments, given: Given
     lexicons = check_and_load_lexicons(options, flags, given.lexicons)
     opened = _opened(options, given)
     task = _task(options, flags, opened, lexicons, given.corpus)
+    until = flags.sequence()
+    require_reachable(task.attacks, task.examples, until)
     victim = _victim(task, flags, opened)
     if isinstance(victim, BlackBox):
         require_repeatable(victim, task.examples)
     plans = Plans(cache_folder() / "plans")
     coverage = {name: _coverage(attack, plans, victim, task.examples) for name, attack in task.attacks.items()}
-    records, summaries, queries = _run(task, victim, plans, options)
+    records, summaries, queries = _run(task, victim, plans, options, until)
     card = measured_card(
         opened.name,
         options.command_line,
         data=task.data,
         lexicons=task.lexicons,
-        attacks={name: describe_with_coverage(attack, coverage[name]) for name, attack in task.attacks.items()},
+        attacks={
+            name: describe_with_coverage(attack, coverage[name], task.examples)
+            for name, attack in task.attacks.items()
+        },
         **task.labels.describe(),
         seed=flags.attack_seed,
     )
@@ -137,7 +143,7 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments, given: Given
     if task.vote is not None:
         card["vote"] = task.vote.describe()
     card |= opened.card(options.ranks)
-    return AttackResults(records, summaries, task.attacks, card, opened.restored.remark, queries)
+    return AttackResults(records, summaries, task.attacks, card, opened.restored.remark, queries, until)
 
 
 def _opened(options: AttackOptions, given: GivenVictim) -> OpenedVictim:
@@ -330,7 +336,11 @@ def data_arguments(options: AttackOptions, data: str, max_length: int = SCRIPT_L
 
 
 def _run(
-    task: _AttackTask, victim: Victim | BlackBox, plans: Plans, options: AttackOptions
+    task: _AttackTask,
+    victim: Victim | BlackBox,
+    plans: Plans,
+    options: AttackOptions,
+    until: ConfidenceSequence | None,
 ) -> tuple[dict[str, list[AttackRecord]], dict[str, AttackSummary], dict[str, Path]]:
     records, summaries, queries = {}, {}, {}
     weights, prediction = identity_of(victim)
@@ -353,6 +363,7 @@ def _run(
             progress=ranks.is_first,
             check_candidates=False,
             queries=queries.get(name),
+            until=until,
         )
-        summaries[name] = AttackSummary.from_records(records[name], seconds)
+        summaries[name] = AttackSummary.from_records(records[name], seconds, sequence_of(attack, until), len(examples))
     return records, summaries, queries
