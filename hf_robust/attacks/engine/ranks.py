@@ -72,8 +72,8 @@ def attack_on_ranks(
         )
         # Seconds from the journal: the duration of the measurement, also after it was read back from the file.
         seconds = time.perf_counter() - start if journal is None else journal_seconds(journal)
-        shares = ranks.gather(([record.to_json() for record in mine], seconds))
-        records += [AttackRecord.from_json(record) for share_records, _ in shares for record in share_records]
+        shares = ranks.gather((mine, seconds))
+        records += [record for share_records, _ in shares for record in share_records]
         slowest = max(seconds for _, seconds in shares)
         if until is not None and until.is_reached(*judged_by(records)):
             break

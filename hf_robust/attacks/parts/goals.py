@@ -99,6 +99,7 @@ class Target:
 
     Differs from TextAttack in that misclassified texts are skipped, as in every attack here, so that success rate and
     robust accuracy count the same texts as without a target; TextAttack attacks them unless the target is predicted.
+    Rankings and flips by gradient are those of the recipe: they lower the confidence in the predicted label.
 
     Attributes:
         target: the label id.

@@ -79,7 +79,8 @@ def _compare(finding: Finding, where: str, records: Sequence[AttackRecord], resu
         finding.flags.append(f"{where}: {len(records):,} records for {count:,.0f} examples.")
         return
     until = ConfidenceSequence.of_result(result)
-    _report_mismatch(finding, where, result, AttackSummary.from_records(records, until=until).history())
+    summary = AttackSummary.from_records(records, until=until, num_rows=int(result["num_rows"]) if until else None)
+    _report_mismatch(finding, where, result, summary.history())
 
 
 def _report_mismatch(finding: Finding, where: str, history: Mapping[str, Any], records: Mapping[str, Any]) -> None:
