@@ -1,11 +1,11 @@
 """Memory of an attack by the number of examples.
 
-    python -m benchmarks.performance.attack_memory [--attacks synonym deepwordbug] [--sizes 100 1000 10000]
+    python -m benchmarks.performance.attack_memory [--attacks synonym] [--sizes 100 1000 10000]
 
-Attacks texts of 20 words on a small random model with `hf_robust.attack`, which writes all files of `hf-robust
-attack`, each attack and size in a process of its own. Measures the peak of resident memory above what the process had
-after an attack on 10 of the texts: in the attack, and to the end of the call with its files. Prints them, and writes
-``benchmarks/results/attack_memory.json``.
+Attacks texts of 20 words, with at most 5 queries each, on a small random model with `hf_robust.attack`, which writes
+all files of `hf-robust attack`, each attack and size in a process of its own. Measures the peak of resident memory
+above what the process had after an attack on 10 of the texts: in the attack, and to the end of the call with its
+files. Prints them, and writes ``benchmarks/results/attack_memory.json``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from hf_robust.data.demo import demo_rows
 from hf_robust.runs import versions
 from hf_robust.wiring import checkpoint_attack
 
-ATTACKS, SIZES, WARM, WORDS = ("synonym", "deepwordbug"), (100, 1_000, 10_000), 10, 20
+ATTACKS, SIZES, WARM, WORDS, BUDGET = ("synonym",), (100, 1_000, 10_000), 10, 20, 5
 FILE = Path(__file__).parents[1] / "results" / "attack_memory.json"
 
 
@@ -74,7 +74,8 @@ def measure(name: str, size: int) -> dict[str, float]:
     torch.set_num_threads(1)
     model, tokenizer = victim()
     rows = rows_of(size)
-    settings = {"lexicon": "builtin", "max_seq_length": 64}
+    settings: dict[str, Any] = {"lexicon": "builtin", "pos_tagger": "none", "max_seq_length": 64}
+    settings["attack_query_budget"] = BUDGET
     with tempfile.TemporaryDirectory() as folder:
         attack((model, tokenizer), rows[:WARM], name, output_dir=f"{folder}/warm", **settings)
         before, begun, peaks = _peak_megabytes(), time.perf_counter(), list[float]()

@@ -12,6 +12,7 @@ from benchmarks.study import (
     balanced_page,
     budgets_page,
     certificate_tables,
+    early_stopping_table,
     embedding_tables,
     large_data_table,
     sharded_table,
@@ -44,6 +45,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "certificates": certificate_tables.compact,
     "sharded": sharded_table.compact,
     "large_data": large_data_table.compact,
+    "early_stopping": early_stopping_table.compact,
     "architectures": architectures.compact,
 }
 DOCS, BENCHMARKS = ROOT / "docs", ROOT / "benchmarks"
