@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import random
 import subprocess
 import sys
@@ -77,6 +78,7 @@ def measure(name: str, size: int) -> dict[str, float]:
     settings: dict[str, Any] = {"lexicon": "builtin", "pos_tagger": "none", "max_seq_length": 64}
     settings["attack_query_budget"] = BUDGET
     with tempfile.TemporaryDirectory() as folder:
+        os.environ["HF_ROBUST_CACHE"] = f"{folder}/cache"  # the plans of an earlier measurement would be read
         attack((model, tokenizer), rows[:WARM], name, output_dir=f"{folder}/warm", **settings)
         before, begun, peaks = _peak_megabytes(), time.perf_counter(), list[float]()
         with noted_peak(peaks):
