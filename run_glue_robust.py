@@ -259,6 +259,7 @@ def add_attacks(trainer: RobustTrainer, args: Arguments, splits: Splits, lexicon
         token_budget=args.attack.attack_token_budget,
         plans_folder=cache_folder() / "plans",
         warm_start=args.attack.attack_warm_start,
+        until=args.attack.sequence(),
         vote=vote,
         rows=choose_examples(trainer.eval_dataset, 0, 0) if vote else (),
     )

@@ -35,6 +35,7 @@ from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.engine.journal import prediction_of
 from hf_robust.attacks.engine.ranks import Measured
 from hf_robust.attacks.engine.requests import Columns
+from hf_robust.attacks.engine.until import require_reachable, sequence_of
 from hf_robust.attacks.static import labelled_file
 from hf_robust.callbacks.best_metric import ExpectedMetrics
 from hf_robust.callbacks.measurement import Measurement, Part
@@ -42,6 +43,7 @@ from hf_robust.callbacks.predictions import accuracy_of
 from hf_robust.metrics import (
     AttackRecord,
     AttackSummary,
+    ConfidenceSequence,
     Coverage,
     UnionSummary,
     aim_of,
@@ -54,6 +56,7 @@ from hf_robust.metrics.keys import AttackKeys
 from hf_robust.reports import percent, union_label
 from hf_robust.reports.aims import has_clean_texts
 from hf_robust.reports.cells import points
+from hf_robust.reports.stopping import stopping_sentence
 from hf_robust.runs import JOURNAL_FOLDER, RESULTS_FOLDER, Ranks, read_records, write_records
 
 logger = logging.getLogger(__name__)
@@ -93,6 +96,7 @@ class AttackCallback(Measurement):
             search: the status is most likely that of a search, but the text and the number of queries are not.
         vote: the vote to attack; None for the plain network.
         rows: the evaluation rows, for the clean accuracy of the vote; needed with a vote.
+        until: the sequence at whose interval an attack stops; None to attack all examples.
 
     Attributes:
         seconds: wall-clock seconds spent on attacks so far, under the key ``attack``.
@@ -112,6 +116,7 @@ class AttackCallback(Measurement):
         warm_start: bool = False,
         vote: Vote | None = None,
         rows: Sequence[Example] = (),
+        until: ConfidenceSequence | None = None,
     ) -> None:
         super().__init__(strategy, max_length, token_budget)
         if any(not examples_of(attack, examples) for attack in attacks.values()):
@@ -121,7 +126,8 @@ class AttackCallback(Measurement):
                 "A vote needs the evaluation rows for its clean accuracy, got none; pass "
                 "rows=choose_examples(dataset, 0, 0)."
             )
-        self.attacks, self.examples, self.vote = dict(attacks), list(examples), vote
+        require_reachable(attacks, examples, until)
+        self.attacks, self.examples, self.vote, self.until = dict(attacks), list(examples), vote, until
         if vote is not None:
             attacked = [example for attack in attacks.values() for example in examples_of(attack, examples)]
             vote.require_substitutes([example.texts for example in attacked])
@@ -141,7 +147,10 @@ class AttackCallback(Measurement):
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """Parts of each attack and coverage of its table, for the run card."""
-        return {name: describe_with_coverage(attack, self.coverage[name]) for name, attack in self.attacks.items()}
+        return {
+            name: describe_with_coverage(attack, self.coverage[name], self.examples)
+            for name, attack in self.attacks.items()
+        }
 
     def _has_work(self) -> bool:
         return bool(self.attacks)
@@ -177,8 +186,8 @@ class AttackCallback(Measurement):
         victim, weights = self._victim(), weights_hash(trainer.model)
         measured = {name: self._attack(name, attack, victim, weights) for name, attack in self.attacks.items()}
         records = {name: each.records for name, each in measured.items()}
-        summaries = {name: AttackSummary.from_records(each.records, each.seconds) for name, each in measured.items()}
-        union = union_of_attacks(results_on_data(self.attacks, records))
+        summaries = {name: self._summary(self.attacks[name], each) for name, each in measured.items()}
+        union = union_of_attacks(results_on_data(self.attacks, records), self.until)
         for name, summary in summaries.items():
             output.metrics.update({f"eval_{key}": value for key, value in summary.metrics(name).items()})
         if union is not None:
@@ -194,6 +203,10 @@ class AttackCallback(Measurement):
         for warning in filter(None, (saturation_warning(name, summary) for name, summary in summaries.items())):
             logger.warning(warning)
         return self._part(measured, summaries, union, accuracy)
+
+    def _summary(self, attack: AttackOrForeign, measured: Measured) -> AttackSummary:
+        until, number = sequence_of(attack, self.until), len(examples_of(attack, self.examples))
+        return AttackSummary.from_records(measured.records, measured.seconds, until, number)
 
     def _attack(self, name: str, attack: AttackOrForeign, victim: Victim, weights: str) -> Measured:
         trainer = self.trainer
@@ -211,6 +224,7 @@ class AttackCallback(Measurement):
             plans=self.plans,
             progress=trainer.is_world_process_zero() and not args.disable_tqdm,
             replayed=replayed,
+            until=self.until,
         )
         self.seconds["attack"] += time.perf_counter() - start
         return measured
@@ -254,7 +268,7 @@ class AttackCallback(Measurement):
         line = {"accuracy": accuracy, "attacks": {name: summary.history() for name, summary in summaries.items()}}
         for name, attack in self.attacks.items():
             if isinstance(attack, Cascade):
-                line["standard"] = cascade_history(attack.describe(), *measured[name][::2])
+                line["standard"] = cascade_history(attack.describe(), *measured[name][::2], self.until)
         rates = [rates_in_words(name, each, self.attacks[name].describe()) for name, each in summaries.items()]
         if union is not None:
             line["union"] = union.history()
@@ -296,7 +310,9 @@ def rates_in_words(name: str, summary: AttackSummary, described: Mapping[str, An
     if cut := extra.get("texts_cut", 0.0):
         text += f", {percent(cut)} % of the texts cut"
     cost = f"{attacked} of {summary.num_examples} examples attacked, {summary.queries:.1f} queries each"
-    return f"{name}: {text} ({cost}, {summary.seconds:.0f} s)"
+    text = f"{name}: {text} ({cost}, {summary.seconds:.0f} s)"
+    stopped = stopping_sentence("it", summary.history())
+    return f"{text}; {stopped.rstrip('.')}" if stopped else text
 
 
 def _before_and_under(summary: AttackSummary, has_clean: bool) -> str:

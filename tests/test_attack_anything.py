@@ -478,3 +478,31 @@ def test_an_endpoint_that_fails_one_request_in_ten(endpoint: str, monkeypatch: p
     )
     with pytest.raises(ValueError, match="failed on 4 texts with HTTPError: HTTP Error 503"):
         attack(ask, ROWS, ONE_ATTACK, **flags)
+
+
+def test_an_attack_stops_at_an_interval_and_says_so(tmp_path: Path) -> None:
+    rows = review_rows(120)
+    whole = attack(model_and_tokenizer(), rows, ONE_ATTACK, **FLAGS)
+    results = attack(model_and_tokenizer(), rows, ONE_ATTACK, output_dir=tmp_path, attack_until_interval=45, **FLAGS)
+    line = results.history_line["attacks"]["synonym"]
+    assert line["num_examples"] == len(results.records["synonym"]) < line["num_rows"] == 120
+    assert line["robust_accuracy_high"] - line["robust_accuracy_low"] < 0.45
+    assert {record.idx for record in results.records["synonym"]} < {record.idx for record in whole.records["synonym"]}
+    assert f"stopped after {line['num_examples']:,.0f} of 120 rows" in str(results)
+    assert load_run(tmp_path).history == [results.history_line]
+    with pytest.raises(ValueError, match="--attack_until_interval 1 cannot be reached on 24 rows: it takes "):
+        attack(model_and_tokenizer(), ROWS, ONE_ATTACK, attack_until_interval=1, **FLAGS)
+
+
+def test_a_target_names_keys_files_and_card(tmp_path: Path) -> None:
+    flags = {**FLAGS, "attack_target": "good", "class_names": ["bad", "good"]}
+    results = attack(model_and_tokenizer(), ROWS, ONE_ATTACK, output_dir=tmp_path, **flags)
+    name = "synonym_to_good"
+    assert list(results.records) == list(results.history_line["attacks"]) == [name]
+    records = read_records(tmp_path / "attack_results" / f"{name}.jsonl")
+    assert {record.label for record in records} == {0}
+    entry = load_run(tmp_path).card["attacks"][name]
+    assert (entry["goal"]["label"], entry["rows_left_out"]) == ("good", len(ROWS) - len(records))
+    assert "rows left out, whose label is good already" in str(results)
+    with pytest.raises(ValueError, match="--attack_target great is no label of this task; its labels are bad, good"):
+        attack(model_and_tokenizer(), ROWS, ONE_ATTACK, **{**flags, "attack_target": "great"})

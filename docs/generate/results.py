@@ -12,6 +12,7 @@ from benchmarks.study import (
     balanced_page,
     budgets_page,
     certificate_tables,
+    early_stopping_table,
     embedding_tables,
     gpu_table,
     large_data_table,
@@ -52,6 +53,7 @@ PARTS: dict[str, Callable[[Path], str]] = {
     "large_data": large_data_table.compact,
     "gpu": gpu_table.compact,
     "leaderboard": leaderboard_part.compact,
+    "early_stopping": early_stopping_table.compact,
     "architectures": architectures.compact,
 }
 DOCS, BENCHMARKS = ROOT / "docs", ROOT / "benchmarks"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_robust.attacks.static import FILE_PREFIX
+from hf_robust.metrics import ConfidenceSequence
 from hf_robust.words import ENGLISH, Protection, check_language, language_name, read_protection
 from hf_robust.words.protected import KINDS
 
@@ -20,6 +21,7 @@ _WITH_ANTONYMS = ("builtin", "wordnet")
 # Without --lexicon, --antonym_lexicon, --skip_labels and --word_vectors, which training methods and new models read.
 _NATIVE_ONLY = (
     "attack_time_limit",
+    "attack_target",
     "attack_warm_start",
     "attack_votes",
     "vote_mask_rate",
@@ -67,6 +69,21 @@ class AttackArguments:
     attack_query_budget: int | None = field(
         default=None,
         metadata={"help": "Maximum number of queries per example, the clean text included. Default: no limit."},
+    )
+    attack_until_interval: float | None = field(
+        default=None,
+        metadata={
+            "help": "Attack rows in random order only until the 95 % interval of robust accuracy (of an obstinate "
+            "attack: of its success rate) is narrower than this many points. The interval is then that of a "
+            "confidence sequence, which allows this. Default: attack all rows."
+        },
+    )
+    attack_target: str | None = field(
+        default=None,
+        metadata={
+            "help": "Label, by name or number, that the attacks make the model predict; rows of that label are left "
+            "out. Default: any wrong label."
+        },
     )
     attack_time_limit: float | None = field(
         default=None,
@@ -276,6 +293,7 @@ class AttackArguments:
             raise ValueError(f"--attack_time_limit must be above 0 seconds, got {self.attack_time_limit}.")
         if self.attack_token_budget is not None and self.attack_token_budget < 1:
             raise ValueError(f"--attack_token_budget must be at least 1, got {self.attack_token_budget}.")
+        self._check_goals()
         if not 0 <= self.min_similarity <= 1:
             raise ValueError(f"--min_similarity must lie in [0, 1], got {self.min_similarity}.")
         if self.attack_max_changed is not None and not 0 < self.attack_max_changed <= 1:
@@ -302,6 +320,32 @@ class AttackArguments:
                 "token classifier with universal tags, or none."
             )
 
+    def _check_goals(self) -> None:
+        """Refuse a target, and an interval to stop at, for attacks whose goal has none."""
+        from hf_robust.attacks.recipes import goal_of
+
+        width, target, goals = self.attack_until_interval, self.attack_target, {n: goal_of(n) for n in self.recipes}
+        if width is not None and not 0 < width < 100:
+            raise ValueError(
+                f"--attack_until_interval must lie between 0 and 100 points, got {width:g}; 3 stops at an interval "
+                "such as 41.2 to 44.1 %."
+            )
+        for name, goal in goals.items():
+            if width is not None and goal.maximises:
+                raise ValueError(
+                    f"--attack_until_interval {width:g} waits for the interval of a rate, and {name} has none, since "
+                    "it succeeds on every text that is classified correctly; leave one of the two out."
+                )
+            if target is not None and goal.keeps_prediction:
+                raise ValueError(
+                    f"--attack_target {target} names a prediction to reach, and {name} keeps the prediction; leave "
+                    "one of the two out."
+                )
+
+    def sequence(self) -> ConfidenceSequence | None:
+        """The confidence sequence that ``--attack_until_interval`` asks for; None to attack all rows."""
+        return None if self.attack_until_interval is None else ConfidenceSequence(self.attack_until_interval / 100)
+
     def _refuse_native_flags(self) -> None:
         defaults = vars(AttackArguments())
         passed = [f"--{name}" for name in _NATIVE_ONLY if getattr(self, name) != defaults[name]]
@@ -316,6 +360,17 @@ class AttackArguments:
     def recipes(self) -> list[str]:
         """Names of the attacks, without files of adversarial texts."""
         return [name for name in self.attacks if not name.startswith(FILE_PREFIX)]
+
+    @property
+    def names(self) -> list[str]:
+        """The attacks as in metrics and file names, without files of adversarial texts."""
+        return [self.name_of(name) for name in self.recipes]
+
+    def name_of(self, recipe: str) -> str:
+        """Name of an attack in metrics and files: ``pwws``, or ``pwws_to_positive`` with ``--attack_target``."""
+        if self.attack_target is None or recipe == STANDARD:
+            return recipe
+        return f"{recipe}_to_{re.sub(r'[^A-Za-z0-9]+', '_', self.attack_target).strip('_')}"
 
     def protection(self) -> Protection | None:
         """The protection that ``--protect`` names; None for none.
@@ -374,13 +429,34 @@ def resolve_skip_labels(names: Sequence[str] | None, label_names: Sequence[str])
         return frozenset(index for index, name in enumerate(folded) if name in NO_RELATION)
     if list(names) == ["none"] and "none" not in folded:
         return frozenset()
-    wanted = {_folded(name): name for name in names}
-    unknown = [name for key, name in wanted.items() if key not in folded]
-    if unknown:
-        raise ValueError(
-            f"--skip_labels {' '.join(unknown)} is no label of this task; its labels are {', '.join(label_names)}."
-        )
-    return frozenset(index for index, name in enumerate(folded) if name in wanted)
+    return frozenset(_label_id(name, "--skip_labels", label_names) for name in names)
+
+
+def resolve_target(name: str, label_names: Sequence[str]) -> int:
+    """Id of the label that ``--attack_target`` names.
+
+    >>> resolve_target("neutral", ["entailment", "neutral", "contradiction"]), resolve_target("2", ["a", "b", "c"])
+    (1, 2)
+
+    Raises:
+        ValueError: there is no such label.
+    """
+    named = any(_folded(name) == _folded(label) for label in label_names)
+    if not named and name.strip().isdecimal() and int(name) < len(label_names):
+        return int(name)
+    return _label_id(name, "--attack_target", label_names)
+
+
+def _label_id(name: str, flag: str, label_names: Sequence[str]) -> int:
+    """Id of a label by its name.
+
+    Raises:
+        ValueError: there is no such label.
+    """
+    folded = [_folded(label) for label in label_names]
+    if _folded(name) not in folded:
+        raise ValueError(f"{flag} {name} is no label of this task; its labels are {', '.join(label_names)}.")
+    return folded.index(_folded(name))
 
 
 def _folded(name: str) -> str:

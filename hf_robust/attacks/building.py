@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from hf_robust.attacks.arguments import STANDARD, AttackArguments, resolve_frozen_columns, resolve_skip_labels
+from hf_robust.attacks.arguments import (
+    STANDARD,
+    AttackArguments,
+    resolve_frozen_columns,
+    resolve_skip_labels,
+    resolve_target,
+)
 from hf_robust.attacks.attack import Attack, AttackOrForeign
 from hf_robust.attacks.languages import check_attacks, in_language
 from hf_robust.attacks.parts.candidates import AnyOf, Candidates, FromLexicon
 from hf_robust.attacks.parts.constraints import Constraint, MaxChangedShare, Protected
 from hf_robust.attacks.parts.differential_evolution import DifferentialEvolution
 from hf_robust.attacks.parts.genetic_search import Genetic
-from hf_robust.attacks.parts.goals import Remain
+from hf_robust.attacks.parts.goals import Remain, Target
 from hf_robust.attacks.parts.ranking import Ranking, at_random, by_gradient
 from hf_robust.attacks.parts.search import Greedy
 from hf_robust.attacks.parts.suffix import AT_RANDOM, BY_GRADIENT, SuffixTokens
@@ -24,6 +31,8 @@ from hf_robust.words import UNICODE_WORDS, Protection
 
 if TYPE_CHECKING:
     from hf_robust.lexicons import Lexicon
+
+logger = logging.getLogger(__name__)
 
 Part = TypeVar("Part")
 RANKINGS: dict[str, Ranking] = {"gradient": by_gradient, "random": at_random}
@@ -146,6 +155,7 @@ def build_attacks(
         from hf_robust.attacks.textattack.backend import textattack_attacks
 
         return textattack_attacks(args, text_columns)
+    target = None if args.attack_target is None else target_of(args.attack_target, label_names)
     obstinate = any(goal_of(name) is Remain for name in args.recipes)
     resources = FlaggedResources(
         args,
@@ -156,12 +166,31 @@ def build_attacks(
     )
     check_attacks(args.language, args.recipes)
     fixed = AttackArguments(attack_fixed=True, language=args.language, protect=args.protect)
-    return {
-        name: standard(resources, args, lambda attack: _with_flags(attack, fixed))
-        if name == STANDARD
-        else _with_flags(ATTACKS[name](resources), args)
-        for name in args.recipes
-    }
+    built: dict[str, AttackOrForeign] = {}
+    for name in args.recipes:
+        if name == STANDARD:
+            built[name] = standard(resources, args, lambda attack: _with_flags(attack, fixed))
+            continue
+        attack = _with_flags(ATTACKS[name](resources), args)
+        built[args.name_of(name)] = attack if target is None else replace(attack, goal=target)
+    return built
+
+
+def target_of(name: str, label_names: Sequence[str]) -> Target:
+    """Return the goal that ``--attack_target`` names.
+
+    Raises:
+        ValueError: there is no such label.
+    """
+    target = resolve_target(name, label_names)
+    if len(label_names) == 2:
+        logger.warning(
+            "--attack_target %s: of two labels every success is the other one, so this is the attack without a target "
+            "on the rows of %s alone.",
+            name,
+            label_names[1 - target],
+        )
+    return Target(target, label_names[target])
 
 
 def _with_flags(attack: Attack, args: AttackArguments) -> Attack:

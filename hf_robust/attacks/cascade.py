@@ -13,7 +13,7 @@ from hf_robust.attacks.parts.goals import Misclassify
 from hf_robust.attacks.quality import Quality
 from hf_robust.metrics import AttackRecord
 
-AttackOne = Callable[[Attack, Sequence[Example]], tuple[list[AttackRecord], float]]
+AttackOne = Callable[[Any, Sequence[Example]], tuple[list[AttackRecord], float]]
 """Runs one attack on some examples; returns their records and the seconds that it took."""
 
 

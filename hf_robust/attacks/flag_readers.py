@@ -52,7 +52,10 @@ _OF_THE_STANDARD = ("attack_lexicon", "sentence_encoder", "masked_lm", "language
 _OF_EVERY_ATTACK = ("attack_scores", "attack_time_limit", "attack_max_changed")
 _CLIMB_NO_SCORE = ("hlbb",)
 """Attacks that do not read `--attack_scores`."""
-_OF_MEASURING = ("attack_query_budget", "attack_warm_start", "attack_lexicon")
+_OF_MEASURING = (
+    *("attack_query_budget", "attack_warm_start", "attack_lexicon"),
+    *("attack_until_interval", "attack_target"),
+)
 """Flags of attacks that measure. Attacks that generate training texts have their own budget and use --lexicon."""
 
 

@@ -169,8 +169,11 @@ def replay(texts: Mapping[int, Columns]) -> Search:
 
 
 def examples_of(attack: AttackOrForeign, examples: Sequence[Example]) -> list[Example]:
-    """The examples of an attack: its own if it brings some, else those of the data."""
-    return list(examples if attack.own_examples is None else attack.own_examples)
+    """The examples of an attack: its own if it brings some, else those of the data that are not its target's."""
+    if attack.own_examples is not None:
+        return list(attack.own_examples)
+    target = attack.goal.target if isinstance(attack, Attack) else None
+    return [example for example in examples if target is None or example.label != target]
 
 
 def results_on_data(attacks: Mapping[str, AttackOrForeign], results: Mapping[str, Any]) -> dict[str, Any]:

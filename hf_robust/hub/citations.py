@@ -82,8 +82,9 @@ def citations_of(card: Mapping[str, Any], attacks: Sequence[str], certified: boo
     described, method = card.get("attacks") or {}, card.get("citation")
     keys = [method] if method else []
     for attack in attacks:
-        for name in (described.get(attack) or {}).get("members") or [attack]:  # the standard is a list of attacks
-            keys += ATTACK_CITATIONS.get(name, ())
+        entry = described.get(attack) or {}
+        for name in entry.get("members") or [entry.get("name", attack)]:  # the standard is a list of attacks
+            keys += ATTACK_CITATIONS.get(str(name), ())
         # The backend runs any recipe of TextAttack, also those that ATTACK_CITATIONS lacks.
         keys += [_TEXTATTACK] if (described.get(attack) or {}).get("backend") == "textattack" else []
     keys += _of_draws(card["vote"]) if card.get("vote") else ()

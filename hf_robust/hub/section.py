@@ -10,6 +10,7 @@ from hf_robust.reports.aims import is_obstinate
 from hf_robust.reports.captions import dataset_name, measured_file
 from hf_robust.reports.limits import limits
 from hf_robust.reports.reproduction import reproduction
+from hf_robust.reports.stopping import interval_name
 from hf_robust.runs import UNKNOWN_METHOD, Run, attack_names, size_in_words
 
 _PACKAGE = "[hf_robust](https://huggingface.co/models?other=hf_robust)"
@@ -47,7 +48,7 @@ def _introduction(run: Run) -> str:
             f"The numbers are those of step {line['step']}; the weights published here are those of step "
             f"{run.kept_step}, which was not {measured}. "
         )
-    text += "Brackets: 95 % Wilson intervals."
+    text += f"Brackets: 95 % {interval_name([line])}."
     if not line["attacks"]:
         return text
     text += (

@@ -3,6 +3,7 @@
 from hf_robust.metrics.budget import asr_at_budget
 from hf_robust.metrics.cascade import cascade_history
 from hf_robust.metrics.certificates import Certificate, CertificateSummary
+from hf_robust.metrics.confidence_sequence import ConfidenceSequence
 from hf_robust.metrics.coverage import (
     Coverage,
     coverage_of_card,
@@ -20,6 +21,7 @@ from hf_robust.metrics.rates import (
     Aim,
     AttackSummary,
     aim_of,
+    judged_by,
     records_keep_prediction,
     saturation_warning,
     wilson_interval,
@@ -37,6 +39,7 @@ __all__ = [
     "Certificate",
     "CertificateSummary",
     "ClassScores",
+    "ConfidenceSequence",
     "Coverage",
     "Difference",
     "Guessing",
@@ -53,6 +56,7 @@ __all__ = [
     "error_transition",
     "holm",
     "is_little",
+    "judged_by",
     "records_keep_prediction",
     "mcnemar_exact",
     "mean_interval",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_robust.metrics.rates import AttackSummary, changed_words
 from hf_robust.metrics.records import AttackRecord
+
+if TYPE_CHECKING:
+    from hf_robust.metrics.confidence_sequence import ConfidenceSequence
 
 _MEANS = ("similarity", "surprise")
 _COUNTS = {"antonym": "antonyms", "same_meaning": "same_meaning"}
@@ -64,15 +67,19 @@ def quality_of(records: Sequence[AttackRecord]) -> dict[str, float]:
 
 
 def cascade_history(
-    described: Mapping[str, Any], records: Sequence[AttackRecord], seconds: Mapping[str, float]
+    described: Mapping[str, Any],
+    records: Sequence[AttackRecord],
+    seconds: Mapping[str, float],
+    until: ConfidenceSequence | None = None,
 ) -> dict[str, Any]:
     """The entry ``standard`` in a line of ``robustness_history.jsonl``.
 
     Args:
         described: the cascade's description, with its title and resources.
         seconds: by attack that met an example.
+        until: the sequence by which the cascade stopped, if it did.
     """
-    summary = AttackSummary.from_records(records, sum(seconds.values()))
+    summary = AttackSummary.from_records(records, sum(seconds.values()), until)
     return {
         "name": described["standard"],
         "version": str(described["standard"]).split("/")[0],

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hf_robust.metrics.records import AttackRecord
 
 if TYPE_CHECKING:
-    from hf_robust.metrics.records import AttackRecord
+    from hf_robust.metrics.confidence_sequence import ConfidenceSequence
 
 _OLDER = {"remain": (True, False), "shorten": (True, True)}
 _OLDER_NAMES = {"antonym": (True, False), "negation": (True, False), "input_reduction": (True, True)}
@@ -83,6 +83,18 @@ def wilson_interval(successes: int, total: int, confidence: float = 0.95) -> tup
     return low, high
 
 
+def judged_by(records: Sequence[AttackRecord]) -> tuple[int, int]:
+    """Successes and draws of the rate that an attack is judged by: its robust accuracy, as ``(failed, examples)``.
+
+    An attack that keeps the prediction has none, and is judged by its success rate: ``(succeeded, attacked)``.
+    """
+    attacked = [record for record in records if record.status != "skipped"]
+    succeeded = sum(record.status == "succeeded" for record in attacked)
+    if records_keep_prediction(records):
+        return succeeded, len(attacked)
+    return len(attacked) - succeeded, len(records)
+
+
 def ratio(part: float, whole: float) -> float:
     """``part / whole``; nan if ``whole`` is 0."""
     return part / whole if whole else math.nan
@@ -94,9 +106,13 @@ class AttackSummary:
 
     ``asr = S / (S + F)`` over the attacked examples; ``robust_accuracy = F / N``. Both are nan if the attack could
     change none of its texts, since it then measured nothing. If only misclassified texts are skipped,
-    ``robust_accuracy = accuracy * (1 - asr)``. Attacks that keep the prediction (antonym, negation, input_reduction)
-    have no robust accuracy, since a failed attack is desirable and texts are also skipped by label. It is nan here and
-    not a key of ``metrics`` and ``history``. ``queries`` is the mean over attacked examples.
+    ``robust_accuracy = accuracy * (1 - asr)``. The intervals are Wilson's at 95 %, or, with
+    ``--attack_until_interval``, those of the ``ConfidenceSequence`` that stops the attack. ``queries`` is the mean
+    over attacked examples.
+
+    Attacks that keep the prediction (antonym, negation, input_reduction) have no robust accuracy, since a failed
+    attack is desirable and texts are also skipped by label. It is nan here and not a key of ``metrics`` and
+    ``history``.
 
     Keys of ``extra``:
 
@@ -124,6 +140,8 @@ class AttackSummary:
     queries: float
     seconds: float
     extra: dict[str, float] = field(default_factory=dict)
+    stopping: dict[str, float] = field(default_factory=dict)
+    """With ``--attack_until_interval``: ``until_interval``, its width, and ``num_rows``, the rows that there were."""
 
     @property
     def keeps_prediction(self) -> bool:
@@ -131,16 +149,29 @@ class AttackSummary:
         return "remains_asr" in self.extra
 
     @classmethod
-    def from_records(cls, records: Sequence[AttackRecord], seconds: float = 0.0) -> AttackSummary:
-        """Summarise the records of one attack; ``seconds`` is the time that it took."""
+    def from_records(
+        cls,
+        records: Sequence[AttackRecord],
+        seconds: float = 0.0,
+        until: ConfidenceSequence | None = None,
+        num_rows: int | None = None,
+    ) -> AttackSummary:
+        """Summarise the records of one attack.
+
+        Args:
+            seconds: the time that it took.
+            until: the sequence whose interval stopped the attack; None for an attack of all its rows.
+            num_rows: with ``until``, the number of rows that there were.
+        """
         attacked = [record for record in records if record.status != "skipped"]
         succeeded = sum(record.status == "succeeded" for record in attacked)
         failed = len(attacked) - succeeded
         extra = _extra(records, attacked)
         # An attack without any candidate has no rates: every model withstands it.
         num_attacked, total = (0, 0) if extra.get("covered") == 0 else (len(attacked), len(records))
-        asr_low, asr_high = wilson_interval(succeeded, num_attacked)
-        robust, interval = ratio(failed, total), wilson_interval(failed if total else 0, total)
+        interval_of = wilson_interval if until is None else until.interval
+        asr_low, asr_high = interval_of(succeeded, num_attacked)
+        robust, interval = ratio(failed, total), interval_of(failed if total else 0, total)
         if records_keep_prediction(records):
             robust, interval = math.nan, (math.nan, math.nan)
         return cls(
@@ -158,6 +189,7 @@ class AttackSummary:
             queries=ratio(sum(record.queries for record in attacked), len(attacked)),
             seconds=seconds,
             extra=extra,
+            stopping={} if until is None else until.stopping(num_rows or len(records)),
         )
 
     def metrics(self, attack_name: str) -> dict[str, float]:
@@ -167,9 +199,10 @@ class AttackSummary:
 
     def history(self) -> dict[str, float]:
         """The entry of this attack in a line of ``robustness_history.jsonl``."""
-        return self._meaningful(
-            "asr", "robust_accuracy", "num_examples", "num_attacked", "asr_low", "asr_high", "queries", "seconds"
-        )
+        keys = ["asr", "robust_accuracy", "num_examples", "num_attacked", "asr_low", "asr_high", "queries", "seconds"]
+        if self.stopping and not self.keeps_prediction:
+            keys += ["robust_accuracy_low", "robust_accuracy_high"]
+        return {**self._meaningful(*keys), **self.stopping}
 
     def _meaningful(self, *keys: str) -> dict[str, float]:
         """These numbers and ``extra``, without the robust accuracy of attacks that have none."""

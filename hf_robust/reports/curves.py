@@ -19,6 +19,7 @@ from hf_robust.reports.captions import attacked_in_words, run_title, wrapped
 from hf_robust.reports.compare import differences
 from hf_robust.reports.guessing import guessing_of
 from hf_robust.reports.palette import ACCURACY, CERTIFIED, attack_styles
+from hf_robust.reports.stopping import interval_name
 from hf_robust.runs import HistoryLine, Run, load_run
 
 if TYPE_CHECKING:
@@ -217,7 +218,7 @@ def _caption(run: Run, baselines: Sequence[Run], attacks: Sequence[str]) -> str:
     marks = "Bands" if len(run.history) > 1 else "Bars"
     asr = "ASR: attack success rate on the examples that are classified correctly before the attack. "
     lines = [
-        f"{asr if attacks else ''}{marks}: 95% Wilson intervals.",
+        f"{asr if attacks else ''}{marks}: 95% {interval_name(run.history)}.",
         f"{text[:1].upper()}{text[1:]}." if text else "",
     ]
     for other in baselines:

@@ -40,6 +40,7 @@ from hf_robust.reports.compare import differences, require_comparable
 from hf_robust.reports.groups import data_name, group_by_seed, group_names, model_name, published_epochs
 from hf_robust.reports.guessing import GUESSING_NOTE, dagger
 from hf_robust.reports.standard import members_table, standard_in_words, standard_of
+from hf_robust.reports.stopping import interval_name, stopping_sentence
 from hf_robust.runs import Run, attack_names, load_run
 
 
@@ -102,10 +103,22 @@ def results_table(run: Run) -> str:
         for attack, coverage in coverages.items()
         if coverage
     ]
-    note = f"\nTexts with at least one substitute: {', '.join(partial_ones)}.\n" if partial_ones else ""
+    notes = [f"Texts with at least one substitute: {', '.join(partial_ones)}." if partial_ones else ""]
+    notes += [stopping_sentence(attack, result) for attack, result in line["attacks"].items()]
+    notes += [_left_out(run, attack) for attack in line["attacks"]]
     standard = standard_of(run)
     details = "" if standard is None else f"\n{standard_in_words(standard)}\n\n{members_table(standard)}"
-    return markdown_table(header, rows) + note + details
+    return markdown_table(header, rows) + "".join(f"\n{note}\n" for note in notes if note) + details
+
+
+def _left_out(run: Run, attack: str) -> str:
+    """How many rows the target of an attack leaves out; empty for an attack without a target."""
+    described = described_in(run, attack)
+    if "rows_left_out" not in described:
+        return ""
+    return (
+        f"{attack}: {described['rows_left_out']:,} rows left out, whose label is {described['goal']['label']} already."
+    )
 
 
 def _attack_row(run: Run, attack: str, result: dict[str, Any]) -> list[str]:
@@ -221,7 +234,7 @@ def table_note(groups: Sequence[Sequence[Run]]) -> str:
             "the label's probability over the successes. "
         )
     if any(len(group) == 1 for group in groups):
-        text += "Brackets: 95 % Wilson interval. "
+        text += f"Brackets: 95 % {interval_name(run.published for run in runs)}. "
     if any(len(group) > 1 for group in groups):
         text += "±: sample standard deviation over seeds. "
     if not all(run.measured_exactly for run in runs):

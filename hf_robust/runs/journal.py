@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
 
-from hf_robust.runs.json_files import read_json_lines
+from hf_robust.runs.json_files import each_json_line
 
 FLUSH_SECONDS = 1.0
 _SHARE = re.compile(r"(?P<key>.+?)(?:-\d+-of-(?P<ranks>\d+))?\.jsonl")
@@ -53,10 +53,13 @@ class LineJournal(Generic[Record]):
         self._flushed = time.perf_counter()
         seconds: dict[str, float] = {}
         for file, ranks in shares_of(path):
+            spent = 0.0
             # Another rank may be writing to its file now.
-            lines = read_json_lines(file, warn=file == path)
-            self.records |= {line["idx"]: read(line) for line in lines if "idx" in line}
-            seconds[ranks] = max(seconds.get(ranks, 0.0), _seconds(lines))
+            for line in each_json_line(file, warn=file == path):
+                if "idx" in line:
+                    self.records[line["idx"]] = read(line)
+                spent += _seconds(line)
+            seconds[ranks] = max(seconds.get(ranks, 0.0), spent)
         self.seconds = sum(seconds.values())
 
     def __enter__(self) -> LineJournal[Record]:
@@ -98,7 +101,8 @@ def journal_seconds(path: Path) -> float:
     """Measuring time in a journal in seconds, over all runs; 0 if there is no journal."""
     seconds: dict[str, float] = {}
     for file, ranks in shares_of(path):
-        seconds[ranks] = max(seconds.get(ranks, 0.0), _seconds(read_json_lines(file, warn=file == path)))
+        spent = sum(map(_seconds, each_json_line(file, warn=file == path)))
+        seconds[ranks] = max(seconds.get(ranks, 0.0), spent)
     return sum(seconds.values())
 
 
@@ -107,8 +111,9 @@ def share_path(folder: Path, key: str, rank: int, ranks: int) -> Path:
     return folder / f"{key}-{rank}-of-{ranks}.jsonl"
 
 
-def _seconds(lines: list[dict[str, Any]]) -> float:
-    return sum(float(line.get("seconds", 0.0)) for line in lines if "idx" not in line)
+def _seconds(line: Mapping[str, Any]) -> float:
+    """The time that a line of a journal holds; 0 for a record."""
+    return 0.0 if "idx" in line else float(line.get("seconds", 0.0))
 
 
 def end_at_a_line(path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +22,18 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Write a file atomically: write beside ``path``, then rename. Its folder is created if needed."""
+def write_text(path: str | os.PathLike[str], text: str | Iterable[str]) -> None:
+    """Write a file atomically: write beside ``path``, then rename. Its folder is created if needed.
+
+    ``text`` may come in parts, so that a large file is never in memory.
+    """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     # Files with a leading underscore are not uploaded to the Hub.
     partial = target.with_name(f"_{target.name}.{os.getpid()}.partial")
     try:
-        partial.write_text(text, encoding="utf-8")
+        with partial.open("w", encoding="utf-8") as file:
+            file.writelines([text] if isinstance(text, str) else text)
         partial.replace(target)
     except BaseException:
         partial.unlink(missing_ok=True)
@@ -44,7 +48,7 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 def write_json_lines(path: str | os.PathLike[str], lines: Iterable[Mapping[str, Any]]) -> None:
     """Write JSON objects, one per line; nan becomes null."""
     rows = (json.dumps(finite(line), allow_nan=False, ensure_ascii=False) for line in lines)
-    write_text(path, "".join(f"{row}\n" for row in rows))
+    write_text(path, (f"{row}\n" for row in rows))
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -68,7 +72,12 @@ def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def read_json_lines(path: str | os.PathLike[str], warn: bool = True) -> list[dict[str, Any]]:
-    """Read the JSON objects of a file, one per line; an incomplete last line is left out.
+    """Read the JSON objects of a file, one per line; see ``each_json_line``."""
+    return list(each_json_line(path, warn))
+
+
+def each_json_line(path: str | os.PathLike[str], warn: bool = True) -> Iterator[dict[str, Any]]:
+    """Read the JSON objects of a file, one per line, one at a time; an incomplete last line is left out.
 
     Args:
         warn: log an incomplete last line as a warning; False for a file that another process may be writing.
@@ -76,26 +85,24 @@ def read_json_lines(path: str | os.PathLike[str], warn: bool = True) -> list[dic
     Raises:
         ValueError: another line is not a JSON object.
     """
-    lines = Path(path).read_bytes().split(b"\n")
-    last = max((number for number, line in enumerate(lines) if line.strip()), default=-1)
-    objects = []
-    for number, line in enumerate(lines):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except ValueError as error:
-            if number == last:
-                level = logging.WARNING if warn else logging.DEBUG
-                logger.log(level, "%s: the last line is incomplete and is left out.", path)
+    wrong: ValueError | None = None
+    with Path(path).open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
                 continue
-            raise ValueError(
-                f"{path}, line {number + 1} is not JSON ({error}); delete the file to measure again."
-            ) from error
-        if not isinstance(value, dict):
-            raise ValueError(f"{path}, line {number + 1} must be a JSON object, got {type(value).__name__}.")
-        objects.append(value)
-    return objects
+            if wrong is not None:  # it was not the last line
+                raise wrong
+            try:
+                value = json.loads(line)
+            except ValueError as error:
+                wrong = ValueError(f"{path}, line {number} is not JSON ({error}); delete the file to measure again.")
+                continue
+            if not isinstance(value, dict):
+                raise ValueError(f"{path}, line {number} must be a JSON object, got {type(value).__name__}.")
+            yield value
+    if wrong is not None:
+        level = logging.WARNING if warn else logging.DEBUG
+        logger.log(level, "%s: the last line is incomplete and is left out.", path)
 
 
 def is_torn(path: str | os.PathLike[str]) -> bool:

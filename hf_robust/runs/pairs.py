@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hf_robust.metrics import AttackRecord, Certificate
 from hf_robust.runs.files import STATUSES_FILE
-from hf_robust.runs.json_files import read_json_lines, write_json_lines
+from hf_robust.runs.json_files import each_json_line, read_json_lines, write_json_lines
 
 STATUS_LETTERS = {"succeeded": "s", "failed": "f", "skipped": "-"}
 
@@ -56,7 +56,7 @@ def read_records(path: str | os.PathLike[str], warn: bool = True) -> list[Attack
     Raises:
         ValueError: a line other than an incomplete last one is not a record.
     """
-    return [AttackRecord.from_json(line) for line in read_json_lines(path, warn) if "idx" in line]
+    return [AttackRecord.from_json(line) for line in each_json_line(path, warn) if "idx" in line]
 
 
 def write_records(path: str | os.PathLike[str], records: Iterable[AttackRecord]) -> None:

@@ -126,7 +126,7 @@ def _check_metric(metric: str, arguments: Arguments, point: str) -> None:
     if metric.startswith("train_"):
         return
     name = metric.removeprefix("eval_").removesuffix("_mm")
-    attacks = arguments.attack.attacks if arguments.attack.attack_strategy != "no" else []
+    attacks = arguments.attack.names if arguments.attack.attack_strategy != "no" else []
     attack = _attack_of(name)
     if attack == "union":
         fickle = [name for name in attacks if not (name.startswith(FILE_PREFIX) or goal_of(name).keeps_prediction)]

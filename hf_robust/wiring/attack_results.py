@@ -11,7 +11,14 @@ from typing import Any
 
 from hf_robust.attacks import Cascade, results_on_data
 from hf_robust.attacks.attack import AttackOrForeign
-from hf_robust.metrics import AttackRecord, AttackSummary, asr_at_budget, cascade_history, union_of_attacks
+from hf_robust.metrics import (
+    AttackRecord,
+    AttackSummary,
+    ConfidenceSequence,
+    asr_at_budget,
+    cascade_history,
+    union_of_attacks,
+)
 from hf_robust.metrics.budget import budgets_up_to
 from hf_robust.reports import draw_asr_by_budget, results_table
 from hf_robust.reports.captions import data_title
@@ -44,6 +51,7 @@ class AttackResults:
         remark: a warning if the plain model was measured instead of the method's inference, else "".
         queries: with ``--keep_queries``, the file of the texts that this rank scored, by attack.
         member_seconds: seconds of each attack of a cascade, by the name of the cascade.
+        until: with ``--attack_until_interval``, the sequence by which the attacks stopped.
     """
 
     records: dict[str, list[AttackRecord]]
@@ -53,6 +61,7 @@ class AttackResults:
     remark: str = ""
     queries: Mapping[str, Path] = field(default_factory=dict)
     member_seconds: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    until: ConfidenceSequence | None = None
 
     def __str__(self) -> str:
         return results_table(Run(Path(), [self.history_line], self.card, None))
@@ -66,8 +75,9 @@ class AttackResults:
         line["attacks"] = {name: summary.history() for name, summary in self.summaries.items()}
         for name, attack in self.attacks.items():
             if isinstance(attack, Cascade):
-                line["standard"] = cascade_history(attack.describe(), self.records[name], self.member_seconds[name])
-        union = union_of_attacks(results_on_data(self.attacks, self.records))
+                described, seconds = attack.describe(), self.member_seconds[name]
+                line["standard"] = cascade_history(described, self.records[name], seconds, self.until)
+        union = union_of_attacks(results_on_data(self.attacks, self.records), self.until)
         return line if union is None else {**line, "union": union.history()}
 
 

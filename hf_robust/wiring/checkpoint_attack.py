@@ -29,6 +29,7 @@ from hf_robust.attacks import (
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.engine.black_box import BlackBox
 from hf_robust.attacks.engine.ranks import Measured, journal_keys
+from hf_robust.attacks.engine.until import require_reachable, sequence_of
 from hf_robust.attacks.flag_readers import check_flags_are_read
 from hf_robust.data import GLUE_TASKS
 from hf_robust.data.arguments import DataTrainingArguments
@@ -39,7 +40,7 @@ from hf_robust.data.labels import MULTI, Labels, observed_labels
 from hf_robust.data.load import Corpus, load_corpus
 from hf_robust.data.splits import Splits, describe_data
 from hf_robust.lexicons import Lexicon, cache_folder
-from hf_robust.metrics import AttackRecord, AttackSummary, Coverage
+from hf_robust.metrics import AttackRecord, AttackSummary, ConfidenceSequence, Coverage
 from hf_robust.metrics.permutation import permutation_of_records
 from hf_robust.runs import (
     JOURNAL_FOLDER,
@@ -120,6 +121,8 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments, given: Given
     lexicons = check_and_load_lexicons(options, flags, given.lexicons)
     opened = _opened(options, given)
     task = _task(options, flags, opened, lexicons, given.corpus)
+    until = flags.sequence()
+    require_reachable(task.attacks, task.examples, until)
     victim = _victim(task, flags, opened)
     task.attacks = fitted(task.attacks, victim)
     if isinstance(victim, BlackBox):
@@ -127,15 +130,26 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments, given: Given
         require_scores(task.attacks, victim)
     plans = Plans(cache_folder() / "plans")
     coverage = {name: _coverage(attack, plans, victim, task.examples) for name, attack in task.attacks.items()}
-    measured, queries = _run(task, victim, plans, options)
+    measured, queries = _run(task, victim, plans, options, until)
     records = {name: each.records for name, each in measured.items()}
-    summaries = {name: AttackSummary.from_records(each.records, each.seconds) for name, each in measured.items()}
+    summaries = {
+        name: AttackSummary.from_records(
+            each.records,
+            each.seconds,
+            sequence_of(task.attacks[name], until),
+            len(examples_of(task.attacks[name], task.examples)),
+        )
+        for name, each in measured.items()
+    }
     card = measured_card(
         opened.name,
         options.command_line,
         data=task.data,
         lexicons=task.lexicons,
-        attacks={name: describe_with_coverage(attack, coverage[name]) for name, attack in task.attacks.items()},
+        attacks={
+            name: describe_with_coverage(attack, coverage[name], task.examples)
+            for name, attack in task.attacks.items()
+        },
         **task.labels.describe(),
         seed=flags.attack_seed,
     )
@@ -145,7 +159,7 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments, given: Given
         card["vote"] = task.vote.describe()
     card |= opened.card(options.ranks)
     seconds = {name: each.by_member for name, each in measured.items()}
-    return AttackResults(records, summaries, task.attacks, card, opened.restored.remark, queries, seconds)
+    return AttackResults(records, summaries, task.attacks, card, opened.restored.remark, queries, seconds, until)
 
 
 def _opened(options: AttackOptions, given: GivenVictim) -> OpenedVictim:
@@ -347,7 +361,11 @@ def data_arguments(options: AttackOptions, data: str, max_length: int = SCRIPT_L
 
 
 def _run(
-    task: _AttackTask, victim: Victim | BlackBox, plans: Plans, options: AttackOptions
+    task: _AttackTask,
+    victim: Victim | BlackBox,
+    plans: Plans,
+    options: AttackOptions,
+    until: ConfidenceSequence | None,
 ) -> tuple[dict[str, Measured], dict[str, Path]]:
     measured, queries = {}, {}
     weights, prediction = identity_of(victim)
@@ -356,7 +374,7 @@ def _run(
         examples = examples_of(attack, task.examples)
         key = attack_key(attack, weights, examples, task.max_length, prediction)
         if isinstance(victim, BlackBox) and journals is not None:
-            for name_of_journal in journal_keys(attack, key):
+            for name_of_journal in journal_keys(attack, key, until):
                 journal = share_path(journals, name_of_journal, ranks.rank, ranks.number)
                 require_same_answers(victim, journal, examples)
         if options.keep_queries and journals is not None:
@@ -372,5 +390,6 @@ def _run(
             progress=ranks.is_first,
             check_candidates=False,
             queries=queries.get(name),
+            until=until,
         )
     return measured, queries

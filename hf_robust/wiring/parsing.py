@@ -250,7 +250,7 @@ def keep_trackio_local(training: RobustTrainingArguments) -> None:
 
 def expected_by(args: Arguments) -> ExpectedMetrics:
     """What the run's evaluations will hold, as far as its flags say."""
-    goals = {name.rpartition(":")[2]: goal_of(name) for name in args.attack.recipes}
+    goals = {args.attack.name_of(name).rpartition(":")[2]: goal_of(name) for name in args.attack.recipes}
     files = named_files(args.attack.attacks)
     aims = {name: Aim(goal.keeps_prediction, goal.maximises) for name, goal in goals.items()}
     return ExpectedMetrics(

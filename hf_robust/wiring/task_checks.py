@@ -52,6 +52,7 @@ def check_attacked_labels(labels: Labels, attacks: AttackArguments, replay: Sequ
         **{f"--attacks {name}": goal_of(name) is Remain for name in attacks.attacks},
         "--attack_backend textattack": bool(attacks.attacks) and attacks.attack_backend == "textattack",
         f"--attack_votes {attacks.attack_votes}": bool(attacks.attack_votes),
+        f"--attack_target {attacks.attack_target}": attacks.attack_target is not None,
         f"--replay {' '.join(replay)}": bool(replay),
     }
     for flag, is_given in given.items():

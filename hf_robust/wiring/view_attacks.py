@@ -12,6 +12,9 @@ from hf_robust.data.splits import Splits
 from hf_robust.wiring.parsing import Arguments
 from hf_robust.wiring.run_lexicons import Lexicons
 
+_OF_MEASURING: dict[str, Any] = {"attack_until_interval": None, "attack_target": None}
+"""Flags of attacks that measure, which texts to train on do not follow."""
+
 
 def makes_views(args: Arguments) -> bool:
     """Whether ``--view_attacks`` run: the method trains on their texts, and no ``--view_file`` has them."""
@@ -27,7 +30,7 @@ def view_attacks(args: Arguments, splits: Splits, lexicons: Lexicons) -> Mapping
         ValueError: an attack does not exist in the backend, or lacks a resource.
     """
     if getattr(args.training, "antonym_views", None) == "matched" and args.training.do_train:
-        matched = dataclasses.replace(args.attack, attacks=["antonym"], attack_backend="native")
+        matched = dataclasses.replace(args.attack, attacks=["antonym"], attack_backend="native", **_OF_MEASURING)
         return build_attacks(matched, None, lexicons["antonyms"], splits.labels.names, splits.text_columns)
     if not makes_views(args):
         return {}
@@ -36,6 +39,7 @@ def view_attacks(args: Arguments, splits: Splits, lexicons: Lexicons) -> Mapping
     overrides: dict[str, Any] = {
         "attacks": args.training.view_attacks,
         "attack_query_budget": args.training.view_query_budget,
+        **_OF_MEASURING,
     }
     if args.attack.attack_backend == "native":
         overrides["attack_scores"] = args.attack.attack_scores or "margin"

@@ -13,6 +13,7 @@ from test_language_model import build_lm
 from tiny import build_model, build_tokenizer, table
 
 from hf_robust.attacks import ATTACKS, Resources, attack_dataset
+from hf_robust.attacks.parts.goals import Target
 from hf_robust.attacks.parts.word_distance import WordVectors
 from hf_robust.words import TEXTATTACK_WORDS
 
@@ -86,3 +87,22 @@ def test_both_engines_agree_with_a_frozen_column(name: str) -> None:
     pairs = both(name, parts_of_both(frozen_columns=frozenset({0}), seed=1), 2, seed=1)
     assert [(a.idx, found) for a, b in pairs if (found := difference(name, a, b))] == []
     assert any(a.status == "succeeded" for a, _ in pairs)
+
+
+@pytest.mark.parametrize("name", ["textfooler", "pwws", "deepwordbug"])
+def test_both_engines_agree_on_a_target(name: str) -> None:
+    from textattack.goal_functions import TargetedClassification
+
+    parts, label = parts_of_both(), 1
+    target = SharedVictim(build_model(num_labels=3), build_tokenizer())
+    # TextAttack also attacks texts that are misclassified, which are skipped here.
+    rows = [row for row in examples(target, 60) if row.idx % 15 != 12 and row.label != label]
+    recipe = side_a(name, SideA(parts, target, STOP_WORDS))
+    goal = recipe.attack.goal_function
+    goal.__class__, goal.target_class = TargetedClassification, label
+    with target.measuring(0):
+        of_a = list(recipe.run(target, rows, 0))
+    native = replace(ATTACKS[name](parts), word_rule=TEXTATTACK_WORDS, goal=Target(label, "1"))
+    of_b = attack_dataset(native, target, rows, seed=0, progress=False)
+    assert [(a.idx, found) for a, b in zip(of_a, of_b, strict=True) if (found := difference(name, a, b))] == []
+    assert {b.status for b in of_b} == {"succeeded", "failed"}

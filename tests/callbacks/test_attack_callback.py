@@ -33,9 +33,11 @@ from hf_robust.attacks.static import labelled_file
 from hf_robust.callbacks import AttackCallback, RunCardCallback
 from hf_robust.callbacks.attack import rates_in_words
 from hf_robust.callbacks.predictions import accuracy_of
-from hf_robust.metrics import AttackRecord, AttackSummary, wilson_interval
+from hf_robust.metrics import AttackRecord, AttackSummary, ConfidenceSequence, judged_by, wilson_interval
 from hf_robust.reports import guessing_warnings, results_table
 from hf_robust.reports.guessing import guessing_of
+from hf_robust.reports.sanity.completeness import complete_run
+from hf_robust.reports.sanity.evidence import gather_evidence
 from hf_robust.runs import load_run, read_history, read_records
 
 HERE = Path(__file__).parent
@@ -642,3 +644,23 @@ def test_a_shortening_attack_says_what_it_deleted_and_no_rate(
 def rows_of(table: str) -> dict[str, list[str]]:
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
     return {row[0]: row for row in cells}
+
+
+def test_every_epoch_stops_at_the_interval(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    until, rows = ConfidenceSequence(0.5), examples(100)
+    attacked(tmp_path, callback={"until": until, "examples": rows}).train()
+    history, printed = read_history(tmp_path), capsys.readouterr().out
+    for line in history:
+        for name, key in (("synonym", "robust_accuracy"), ("antonym", "asr")):
+            result = line["attacks"][name]
+            records = read_records(tmp_path / "attack_results" / f"epoch-{line['epoch']:g}" / f"{name}.jsonl")
+            assert result["num_examples"] == len(records) < result["num_rows"] == 100
+            assert (result[f"{key}_low"], result[f"{key}_high"]) == until.interval(*judged_by(records))
+            assert f"stopped after {len(records)} of 100 rows" in printed
+    assert len({line["attacks"]["synonym"]["until_interval"] for line in history}) == 1
+    assert not [flag for flag in complete_run(gather_evidence(tmp_path)).flags if "differs" in flag]
+
+
+def test_an_interval_that_the_examples_cannot_reach_is_refused_before_training(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"--attack_until_interval 3 cannot be reached on {ROWS} rows"):
+        attacked(tmp_path, callback={"until": ConfidenceSequence(0.03)})

@@ -72,9 +72,18 @@ def log_coverage(attack: AttackOrForeign, coverage: Coverage | None, examples: S
         logger.info("%s.", sentence)
 
 
-def describe_with_coverage(attack: AttackOrForeign, coverage: Coverage | None) -> dict[str, Any]:
-    """The attack's entry in the run card: its description and its coverage."""
-    return {**attack.describe(), **({"coverage": coverage.describe()} if coverage else {})}
+def describe_with_coverage(
+    attack: AttackOrForeign, coverage: Coverage | None, examples: Sequence[Example]
+) -> dict[str, Any]:
+    """The attack's entry in the run card: its description, its coverage, and the rows that its target leaves out.
+
+    ``examples`` are those of the data.
+    """
+    entry = {**attack.describe(), **({"coverage": coverage.describe()} if coverage else {})}
+    target = attack.goal.target if isinstance(attack, Attack) else None
+    if target is not None and attack.own_examples is None:
+        entry["rows_left_out"] = sum(example.label == target for example in examples)
+    return entry
 
 
 def require_candidates(

@@ -12,6 +12,7 @@ from hf_robust.attacks.engine.coverage import require_candidates
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.plans import Plans
 from hf_robust.attacks.engine.scheduler import attack_dataset
+from hf_robust.attacks.parts.goals import Target
 
 if TYPE_CHECKING:
     from hf_robust.attacks.engine.classifier import Classifier
@@ -37,6 +38,11 @@ def check_attack(attack: AttackOrForeign, victim: Classifier, plans: Plans, exam
         for member in attack.members:
             check_attack(member, victim, plans, examples)
         return
+    if isinstance(attack, Attack) and isinstance(attack.goal, Target) and not examples:
+        raise ValueError(
+            f"--attack_target {attack.goal.label}: every row to attack has this label; give other rows, or another "
+            "target."
+        )
     require_candidates(attack, plans, examples, victim)
     if not isinstance(attack, Attack) or not examples:
         return

@@ -8,14 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_robust.attacks.attack import Attack, AttackOrForeign, Example
-from hf_robust.attacks.cascade import Cascade
+from hf_robust.attacks.attack import AttackOrForeign, Example
+from hf_robust.attacks.cascade import AttackOne, Cascade
 from hf_robust.attacks.engine.coverage import require_candidates
 from hf_robust.attacks.engine.journal import journal_seconds, share_path
 from hf_robust.attacks.engine.plans import Plans
 from hf_robust.attacks.engine.requests import Columns
 from hf_robust.attacks.engine.scheduler import attack_dataset
-from hf_robust.metrics import AttackRecord
+from hf_robust.attacks.engine.until import parts_until, sequence_of
+from hf_robust.metrics import AttackRecord, ConfidenceSequence, judged_by
 from hf_robust.runs import Ranks, balanced_shares
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def attack_on_ranks(
     check_candidates: bool = True,
     replayed: Mapping[int, Columns] | None = None,
     queries: Path | None = None,
+    until: ConfidenceSequence | None = None,
 ) -> Measured:
     """Attack all examples; the result is equal on all ranks.
 
@@ -58,49 +60,67 @@ def attack_on_ranks(
         check_candidates: whether to raise if no example has a candidate; False for a part of the data.
         replayed: by ``idx``, texts to score first.
         queries: the file of this rank to which every scored text is added.
+        until: the sequence at whose interval the attack stops; the records are then those of the first examples in
+            a random order. Where it stops depends on the results alone: the ranks gather theirs before each look.
     """
     if check_candidates:
         # Checks all examples, so that every rank gets the same answer.
         require_candidates(attack, plans, examples, victim)
-    options: dict[str, Any] = {
-        "journals": journals,
-        "ranks": ranks,
-        "plans": plans,
-        "progress": progress,
-        "queries": queries,
-    }
-    if isinstance(attack, Cascade):
-        records, by_member = attack.run(examples, partial(_member, victim, key, options))
-        return Measured(records, sum(by_member.values()), by_member)
+    members = attack.members if isinstance(attack, Cascade) else (attack,)
+    keys = dict(zip([member.name for member in members], journal_keys(attack, key, until), strict=True))
+    options = {"plans": plans, "progress": progress, "replayed": replayed, "queries": queries}
+    attack_one = partial(_attack_share, victim, keys, journals, ranks, options)
+    until = sequence_of(attack, until)
+    records, seconds = list[AttackRecord](), dict[str, float]()
+    for part in parts_until(examples, until, attack.seed):
+        of_part, spent = (
+            attack.run(part, attack_one) if isinstance(attack, Cascade) else _alone(attack, part, attack_one)
+        )
+        records += of_part
+        # The seconds of a journal are those since its first line.
+        earlier = seconds if journals is None else {}
+        seconds |= {name: earlier.get(name, 0.0) + value for name, value in spent.items()}
+        if until is not None and until.is_reached(*judged_by(records)):
+            break
+    by_member = seconds if isinstance(attack, Cascade) else {}
+    return Measured(sorted(records, key=lambda record: record.idx), sum(seconds.values()), by_member)
+
+
+def journal_keys(attack: AttackOrForeign, key: str, until: ConfidenceSequence | None = None) -> list[str]:
+    """Names of the journals of an attack: its key, or for a cascade that of each of its attacks.
+
+    An attack that stops at an interval shares no journal with one of all rows, whose seconds are those of all rows.
+    """
+    name = key if sequence_of(attack, until) is None else f"{key}-until"
+    return [f"{name}-{member.name}" for member in attack.members] if isinstance(attack, Cascade) else [name]
+
+
+def _alone(
+    attack: AttackOrForeign, examples: Sequence[Example], attack_one: AttackOne
+) -> tuple[list[AttackRecord], dict[str, float]]:
+    """Run an attack that is no cascade."""
+    records, seconds = attack_one(attack, examples)
+    return records, {attack.name: seconds}
+
+
+def _attack_share(
+    victim: Classifier,
+    keys: Mapping[str, str],
+    journals: Path | None,
+    ranks: Ranks,
+    options: Mapping[str, Any],
+    attack: AttackOrForeign,
+    examples: Sequence[Example],
+) -> tuple[list[AttackRecord], float]:
+    """The records of all ranks, each of which attacks a share, and the seconds of the slowest one.
+
+    ``keys`` are the names of the journals by attack.
+    """
     start = time.perf_counter()
-    journal = None if journals is None else share_path(journals, key, ranks.rank, ranks.number)
-    mine = attack_dataset(
-        attack,
-        victim,
-        balanced_shares(examples, ranks.number)[ranks.rank],
-        plans=plans,
-        journal=journal,
-        progress=progress,
-        check_candidates=False,
-        replayed=replayed,
-        queries=queries,
-    )
+    journal = None if journals is None else share_path(journals, keys[attack.name], ranks.rank, ranks.number)
+    share = balanced_shares(examples, ranks.number)[ranks.rank]
+    mine = attack_dataset(attack, victim, share, journal=journal, check_candidates=False, **options)
     # Seconds from the journal: the duration of the measurement, also after it was read back from the file.
     seconds = time.perf_counter() - start if journal is None else journal_seconds(journal)
-    shares = ranks.gather(([record.to_json() for record in mine], seconds))
-    records = [AttackRecord.from_json(record) for share_records, _ in shares for record in share_records]
-    return Measured(sorted(records, key=lambda record: record.idx), max(seconds for _, seconds in shares), {})
-
-
-def journal_keys(attack: AttackOrForeign, key: str) -> list[str]:
-    """Names of the journals of an attack: its key, or for a cascade that of each of its attacks."""
-    return [f"{key}-{member.name}" for member in attack.members] if isinstance(attack, Cascade) else [key]
-
-
-def _member(
-    victim: Classifier, key: str, options: Mapping[str, Any], attack: Attack, left: Sequence[Example]
-) -> tuple[list[AttackRecord], float]:
-    """Run one attack of a cascade on the examples that are left."""
-    name = f"{key}-{attack.name}"
-    measured = attack_on_ranks(attack, victim, left, name, check_candidates=False, **options)
-    return measured.records, measured.seconds
+    shares = ranks.gather((mine, seconds))
+    return [record for of_rank, _ in shares for record in of_rank], max(seconds for _, seconds in shares)

@@ -83,6 +83,9 @@ class ByMargin:
     .. math:: c(x') = m(x') / m(x), \quad m(x) = z_y(x) - \max_{j\neq y} z_j(x)
 
     in float64: 1 at the clean text, 0 where the prediction flips, negative beyond. Scaling all logits changes nothing.
+    For a label y that the clean text is not predicted as, the target of an attack, the unit is ``|m(x)|``, so that c
+    still rises with the margin: 1 at the clean text and 2 where the prediction flips to y.
+
     With two classes a higher margin means a higher probability. With more classes a text may lower the highest other
     logit and raise the next one, which raises the margin and lowers the probability.
 
@@ -115,7 +118,7 @@ class ByMargin:
         return np.asarray(positive / (1 + positive))
 
     def noise(self, label: int, clean: Floats) -> float:
-        return BATCH_NOISE * float(np.abs(logits_in(clean)).max()) / abs(self._unit(clean, label))
+        return BATCH_NOISE * float(np.abs(logits_in(clean)).max()) / self._unit(clean, label)
 
     def num_saturated(self, rows: Floats) -> int | None:
         return None
@@ -127,7 +130,7 @@ class ByMargin:
 
     def _unit(self, clean: Floats, label: int) -> float:
         logits = logits_in(clean).astype(np.float64)
-        return float(self.margins(clean[None], label)[0] or np.ptp(logits) or 1.0)
+        return float(abs(self.margins(clean[None], label)[0]) or np.ptp(logits) or 1.0)
 
 
 READINGS: dict[str, Reading] = {"probability": ByProbability(), "margin": ByMargin()}

@@ -144,9 +144,15 @@ class Trial:
         return int(self.reading.predictions(self.before.row)) == self.example.label
 
     @property
+    def watched(self) -> int:
+        """The label whose confidence the goal reads: its target, else the true label."""
+        target = self.attack.goal.target
+        return self.example.label if target is None else target
+
+    @property
     def noise(self) -> float:
         """Size of the batching noise of a score."""
-        return self.reading.noise(self.example.label, self.before.row)
+        return self.reading.noise(self.watched, self.before.row)
 
     def ask_clean(self) -> Steps[None]:
         """Score the clean text (query 1)."""
@@ -195,7 +201,7 @@ class Trial:
             self.saturated = None
 
     def _read(self, rows: Floats) -> LabelPredictions:
-        reading, label = self.reading, self.example.label
+        reading, label = self.reading, self.watched
         if self._clean_row is None and len(rows):
             self._clean_row = rows[0]
         confidence = reading.confidence(rows, label, rows[0] if self._clean_row is None else self._clean_row)

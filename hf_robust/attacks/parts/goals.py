@@ -16,7 +16,7 @@ ANTONYM_SUCCESSES = ("raises", "remains")
 
 
 class LabelPredictions(NamedTuple):
-    """A ``Reading`` of n texts with respect to the label.
+    """A ``Reading`` of n texts with respect to the true label, or to the goal's target if it has one.
 
     Attributes:
         confidence: confidence in the label [n].
@@ -38,6 +38,11 @@ class Goal(Protocol):
     """Whether the goal is to keep the prediction (obstinacy) and not to change it (fickleness)."""
     maximises: bool
     """Whether the search always runs to its end, and its result is always a success."""
+
+    @property
+    def target(self) -> int | None:
+        """The label id to be predicted, whose confidence is read in place of the true label's; None for no target."""
+        ...
 
     def size(self, text: Text) -> int:
         """What the score of a text depends on beside the predictions; 0 for nothing."""
@@ -69,6 +74,7 @@ class Misclassify:
 
     keeps_prediction = False
     maximises = False
+    target = None
 
     def size(self, text: Text) -> int:
         return 0
@@ -99,6 +105,7 @@ class LowerProbability:
     mended: bool = False
     keeps_prediction = False
     maximises = False
+    target = None
 
     def size(self, text: Text) -> int:
         return 0
@@ -119,6 +126,43 @@ class LowerProbability:
 
 
 @dataclass(frozen=True)
+class Target:
+    """Targeted misclassification: the score is the confidence in one label, and it is reached if it is predicted.
+
+    TextAttack's ``TargetedClassification``. With margins the confidence is 1 at the clean text and 2 where the target
+    begins to be predicted.
+
+    Differs from TextAttack in that misclassified texts are skipped, as in every attack here, so that success rate and
+    robust accuracy count the same texts as without a target; TextAttack attacks them unless the target is predicted.
+    Rankings and flips by gradient are those of the recipe: they lower the confidence in the predicted label.
+
+    Attributes:
+        target: the label id.
+        label: its name, for reports.
+    """
+
+    target: int
+    label: str
+    keeps_prediction = False
+    maximises = False
+
+    def size(self, text: Text) -> int:
+        return 0
+
+    def scores(self, predictions: LabelPredictions, sizes: Sequence[int], clean_size: int) -> Floats:
+        return predictions.confidence
+
+    def reached(self, predictions: LabelPredictions) -> NDArray[np.bool_]:
+        return predictions.is_predicted
+
+    def start(self, score: float) -> float:
+        return score
+
+    def describe(self) -> dict[str, Any]:
+        return described(self, "target", target=self.target, label=self.label)
+
+
+@dataclass(frozen=True)
 class Remain:
     """Obstinacy (BAT 2.2): the prediction remains although the true label changes.
 
@@ -134,6 +178,7 @@ class Remain:
     success: str = "raises"
     keeps_prediction = True
     maximises = False
+    target = None
 
     def __post_init__(self) -> None:
         if self.success not in ANTONYM_SUCCESSES:
@@ -171,6 +216,7 @@ class Shorten:
 
     keeps_prediction = True
     maximises = True
+    target = None
 
     def size(self, text: Text) -> int:
         """The number of words."""

@@ -24,6 +24,7 @@ CARRIED = (
     "max_seq_length", "label_column_name", "text_column_names", "class_names", "frozen_columns", "split",
     "skip_labels", "attack_ranking", "attack_time_limit", "attack_early_exit", "attack_fixed", "attack_scores",
     "sememes", "name_lists", "antonym_success", "negation_count", "protect", "attack_max_changed", "language",
+    "attack_target",
 )  # fmt: skip
 """Flags of the run that change its attacks and that attack descriptions do not hold."""
 _SAMPLE = re.compile(r"(-?\d+) rows, seed (\d+)")
@@ -38,7 +39,8 @@ def attack_command(folder: Folder, attacks: Sequence[MeasuredAttack], to: str, *
         to: name of the output folder under ``checks`` of the run.
         changed: flags by name; None drops the flag.
     """
-    names = [one.name for one in attacks]
+    # An attack with a target has its recipe's name in its description, and the target is one of the flags carried.
+    names = [str(one.described.get("name", one.name)) for one in attacks]
     flags: dict[str, Any] = {"data": _data(folder), "attacks": names}
     sample = _SAMPLE.fullmatch(str(folder.run.data.get("attack_sample", "")))
     if sample:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hf_robust.metrics import AttackRecord, AttackSummary, union_of_attacks
+from hf_robust.metrics import AttackRecord, AttackSummary, ConfidenceSequence, union_of_attacks
 from hf_robust.metrics.rates import ratio
 from hf_robust.reports.aims import is_static
 from hf_robust.reports.sanity.evidence import Evidence, Folder, MeasuredAttack
@@ -78,7 +78,9 @@ def _compare(finding: Finding, where: str, records: Sequence[AttackRecord], resu
     if math.isfinite(count) and len(records) != count:
         finding.flags.append(f"{where}: {len(records):,} records for {count:,.0f} examples.")
         return
-    _report_mismatch(finding, where, result, AttackSummary.from_records(records).history())
+    until = ConfidenceSequence.of_result(result)
+    summary = AttackSummary.from_records(records, until=until, num_rows=int(result["num_rows"]) if until else None)
+    _report_mismatch(finding, where, result, summary.history())
 
 
 def _report_mismatch(finding: Finding, where: str, history: Mapping[str, Any], records: Mapping[str, Any]) -> None:
@@ -106,7 +108,8 @@ def _union(
 ) -> None:
     described = card.get("attacks") or {}
     searched = {name: records for name, records in records_of.items() if not is_static(described.get(name) or {})}
-    union = union_of_attacks(searched)
+    stopped = [ConfidenceSequence.of_result(result) for result in line["attacks"].values()]
+    union = union_of_attacks(searched, next(filter(None, stopped), None))
     stated = line.get("union")
     if union is None or not stated or set(union.attacks) != set(stated["attacks"]):
         return

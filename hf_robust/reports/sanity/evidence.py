@@ -245,7 +245,8 @@ def _run_of_summary(path: Path, summary: Mapping[str, Any]) -> Run:
     """Run with the history line that the summary of `hf-robust attack` stands for."""
     attacks = {}
     for name, result in summary["results"].items():
-        flat = {key: value for key, value in result.items() if key != "extra"} | dict(result.get("extra") or {})
+        nested = [dict(result.get(key) or {}) for key in ("extra", "stopping")]
+        flat = {key: value for key, value in result.items() if not isinstance(value, dict)} | nested[0] | nested[1]
         attacks[name] = {key: math.nan if value is None else value for key, value in flat.items()}
     accuracy = next((one["accuracy"] for one in attacks.values() if "accuracy" in one), math.nan)
     line = {"epoch": 0.0, "step": 0, "accuracy": accuracy, "attacks": attacks}
