@@ -23,6 +23,7 @@ from tiny import build_model
 from hf_robust.attacks import ATTACKS, Example, Plans, attack_dataset
 from hf_robust.attacks.engine.trial import Trial
 from hf_robust.attacks.parts import constraints
+from hf_robust.attacks.parts.bad_characters import BadCharacters
 from hf_robust.lexicons.sememes import SememeTable
 from hf_robust.words import NLTK_STOP_WORDS, STOP_WORDS, coarse_tag
 
@@ -173,27 +174,32 @@ def check_suffix(record):
         assert after[start : len(after) - len(rest)].split() == added
 
 
+def follow(which, record, text):
+    """The text after the record's steps, which is the record's text unless all candidates were scored at once."""
+    one_each = all(len(text.rule.split(new)) == 1 for _, _, new in record.changed)
+    if one_each:
+        assert all(text.tokens[index] == old != new for index, old, new in record.changed)
+        text = text.replace({index: new for index, _, new in record.changed})
+    else:
+        for index, old, new in record.changed:
+            assert text.tokens[index] == old
+            text = text.replace({index: new}) if new else text.delete(index)
+    if which.search.__name__ != "once":
+        assert list(text.columns) == record.perturbed
+    return text
+
+
 def check_record(which, record, target):
     """The record's steps lead to its text, and its status says what the model says of that text."""
     text = record.text(record.original)
     if which.name == "gcg":
         check_suffix(record)
-        text, changed = text.like(record.perturbed), []
+        text = text.like(record.perturbed)
     elif which.name == "paraphrase":
         assert all(text.tokens[index] == old != new for index, old, new in record.changed)
-        text, changed = text.like(record.perturbed), []
-    else:
-        changed = record.changed
-    one_each = all(len(text.rule.split(new)) == 1 for _, _, new in changed)
-    if one_each:
-        assert all(text.tokens[index] == old != new for index, old, new in changed)
-        text = text.replace({index: new for index, _, new in changed})
-    else:
-        for index, old, new in changed:
-            assert text.tokens[index] == old
-            text = text.replace({index: new}) if new else text.delete(index)
-    if which.search.__name__ != "once":
-        assert list(text.columns) == record.perturbed
+        text = text.like(record.perturbed)
+    elif not isinstance(which.candidates, BadCharacters):  # their characters may stand between words
+        text = follow(which, record, text)
     after = probabilities_of(target, tuple(record.perturbed))
     assert record.perturbed_score == pytest.approx(after[record.label], abs=1e-5)
     close = sorted(after)[-1] - sorted(after)[-2] < 1e-5
