@@ -43,7 +43,8 @@ def label_predictions(reading: Any, scores: Scores, label: int) -> LabelPredicti
     """By the first row as the clean text."""
     rows = reading.rows(scores)
     confidence = reading.confidence(rows, label, rows[0])
-    return LabelPredictions(confidence, reading.share(confidence), reading.predictions(rows) == label)
+    probability = reading.label_probability(rows, label)
+    return LabelPredictions(confidence, reading.share(confidence), reading.predictions(rows) == label, probability)
 
 
 def test_confidences_and_scores_by_hand() -> None:
