@@ -38,6 +38,8 @@ class Goal(Protocol):
     """Whether the goal is to keep the prediction (obstinacy) and not to change it (fickleness)."""
     maximises: bool
     """Whether the search always runs to its end, and its result is always a success."""
+    skips_reached: bool
+    """Whether an example is skipped whose clean text is predicted correctly and reaches the goal already."""
 
     @property
     def target(self) -> int | None:
@@ -74,6 +76,7 @@ class Misclassify:
 
     keeps_prediction = False
     maximises = False
+    skips_reached = False
     target = None
 
     def size(self, text: Text) -> int:
@@ -105,6 +108,7 @@ class LowerProbability:
     mended: bool = False
     keeps_prediction = False
     maximises = False
+    skips_reached = True
     target = None
 
     def size(self, text: Text) -> int:
@@ -145,6 +149,7 @@ class Target:
     label: str
     keeps_prediction = False
     maximises = False
+    skips_reached = False
 
     def size(self, text: Text) -> int:
         return 0
@@ -178,6 +183,7 @@ class Remain:
     success: str = "raises"
     keeps_prediction = True
     maximises = False
+    skips_reached = False
     target = None
 
     def __post_init__(self) -> None:
@@ -216,6 +222,7 @@ class Shorten:
 
     keeps_prediction = True
     maximises = True
+    skips_reached = False
     target = None
 
     def size(self, text: Text) -> int:

@@ -33,7 +33,7 @@ def attack_example(trial: Trial, replayed: Columns | None = None) -> Steps[Attac
             if attack.skip_misclassified
             else trial.record("succeeded", "success")
         )
-    if trial.evaluation.reached and not attack.goal.keeps_prediction:
+    if attack.goal.skips_reached and trial.evaluation.reached:
         return trial.record("skipped", "reached")
     if attack.candidates.planned and not trial.num_candidates and attack.ranks_movable_only:
         return trial.record("failed", "no_candidates")
