@@ -161,6 +161,8 @@ def tools(name: str) -> dict[str, Any]:
         return {"masked_lm": masked_lm()}
     if name == "paraphrase":
         return {"encoder": LetterEncoder(), "paraphraser": TableParaphraser()}
+    if name == "chinese":
+        return {"similar_characters": table({"a": ["e", "o"], "o": ["u"], "i": ["l"], "e": ["a"]}, "synonym")}
     return {"encoder": LetterEncoder()} if name == "hlbb" else {}
 
 
