@@ -5,12 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from hf_robust.attacks.arguments import (
-    AttackArguments,
-    check_recipes,
-    resolve_frozen_columns,
-    resolve_skip_labels,
-)
+from hf_robust.attacks.arguments import AttackArguments, check_recipes
 from hf_robust.attacks.attack import Attack, Example
 from hf_robust.attacks.building import build_attacks
 from hf_robust.attacks.cascade import Cascade
@@ -20,6 +15,7 @@ from hf_robust.attacks.engine.journal import attack_key, journal_seconds
 from hf_robust.attacks.engine.plans import Plans
 from hf_robust.attacks.engine.probe import check_attack
 from hf_robust.attacks.engine.scheduler import attack_dataset
+from hf_robust.attacks.labels_and_columns import resolve_frozen_columns, resolve_skip_labels
 from hf_robust.attacks.recipes import ATTACKS, goal_of
 from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.standard import fitted

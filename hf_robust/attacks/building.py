@@ -7,14 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from hf_robust.attacks.arguments import (
-    STANDARD,
-    AttackArguments,
-    resolve_frozen_columns,
-    resolve_skip_labels,
-    resolve_target,
-)
+from hf_robust.attacks.arguments import STANDARD, AttackArguments
 from hf_robust.attacks.attack import Attack, AttackOrForeign
+from hf_robust.attacks.labels_and_columns import resolve_frozen_columns, resolve_skip_labels, resolve_target
 from hf_robust.attacks.languages import check_attacks, in_language
 from hf_robust.attacks.parts.candidates import AnyOf, Candidates, FromLexicon
 from hf_robust.attacks.parts.constraints import Constraint, MaxChangedShare, Protected

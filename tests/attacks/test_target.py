@@ -11,9 +11,9 @@ from attack_parts import all_texts, attack, close, examples, logits_of, victim
 from tiny import build_model
 
 from hf_robust.attacks import AttackArguments, attack_dataset, build_attacks, check_attack, examples_of
-from hf_robust.attacks.arguments import resolve_target
 from hf_robust.attacks.engine.plans import Plans
 from hf_robust.attacks.engine.reading import ByMargin
+from hf_robust.attacks.labels_and_columns import resolve_target
 from hf_robust.attacks.parts.goals import Target
 
 LABELS = ("bad", "fair", "good")

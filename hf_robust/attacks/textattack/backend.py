@@ -222,7 +222,7 @@ class TextAttackRecipe:
 
 def textattack_attacks(args: AttackArguments, text_columns: Sequence[str]) -> dict[str, Any]:
     """Result name -> recipe, for the recipes that ``--attacks`` names, in their order."""
-    from hf_robust.attacks.arguments import resolve_frozen_columns
+    from hf_robust.attacks.labels_and_columns import resolve_frozen_columns
 
     frozen = resolve_frozen_columns(args.frozen_columns, text_columns)
     recipes = [
