@@ -53,7 +53,7 @@ class RanMASKTrainer(RobustTrainer):
     r"""Zeng et al. 2021, arXiv:2105.03743, the training half of RanMASK.
 
     .. math:: \min_\theta \frac1B\sum_b \mathrm{CE}(f_\theta(\mathcal M(x_b, T_b)), y_b),\qquad
-              T_b\sim U\bigl(\{T \subseteq \{1,\dots,h_b\} : |T| = k_b\}\bigr),\quad
+              T_b\sim U\bigl(\{T \subseteq \{1,\ldots,h_b\} : |T| = k_b\}\bigr),\quad
               k_b = h_b - \lfloor\rho h_b\rceil
 
     ``x`` and its masked text M(x, T), which keeps the k of its h words in T and has the mask token in place of the

@@ -52,8 +52,8 @@ class AttackArguments:
     attack_until_interval: float | None = field(
         default=None,
         metadata={
-            "help": "Attack rows in random order only until the 95 % interval of robust accuracy (of an obstinate "
-            "attack: of its success rate) is narrower than this many points. The interval is then that of a "
+            "help": "Attack rows in random order only until the interval (95 percent) of robust accuracy, or of the "
+            "success rate of an obstinate attack, is narrower than this many points. The interval is then that of a "
             "confidence sequence, which allows this. Default: attack all rows."
         },
     )

@@ -38,7 +38,7 @@ def random_masks(words: Sequence[int], rate: float, rng: random.Random) -> list[
 def mask_shifts(words: int, kept: int) -> list[float]:
     r"""Largest change of a share by 0, 1, ... ``words`` changed words.
 
-    .. math:: \Delta_d = 1 - \binom{h-d}{k} \Big/ \binom hk
+    .. math:: \Delta_d = 1 - \binom{h-d}{k} / \binom{h}{k}
               = 1 - \prod_{j<d} \frac{h-k-j}{h-j}
 
     the probability that a draw keeps at least one of d given words: without one, the draws of both texts are equal.
@@ -57,7 +57,7 @@ class RandomMasking:
     likely, and the mask token takes the place of the others. If x' differs from x in d words, the share p_c of a class
     among all draws changes by
 
-    .. math:: p_c(x) - p_c(x') \le \beta\,\Delta_d,\qquad \Delta_d = 1 - \binom{h-d}{k}\Big/\binom hk
+    .. math:: p_c(x) - p_c(x') \le \beta\,\Delta_d,\qquad \Delta_d = 1 - \binom{h-d}{k}/ \binom{h}{k}
 
     where beta is the probability of class c given that the draw keeps one of the changed words.
     :class:`CertifySettings` says which beta is taken.

@@ -14,7 +14,7 @@ STEPS = 500
 def gcg(resources: Resources) -> Attack:
     r"""Zou et al. 2023 (arXiv:2307.15043), Algorithm 1: the greedy coordinate gradient, for any classifier.
 
-    A suffix :math:`s_1 \dots s_l` of l = 20 tokens, at first twenty "!", stands behind the text x. At each of up to
+    A suffix :math:`s_1 \ldots s_l` of l = 20 tokens, at first twenty "!", stands behind the text x. At each of up to
     500 steps, the 256 best replacements of each token are those of the one-hot gradient,
 
     .. math:: X_i = \text{Top-256}_{v \in V}\; e_v \cdot \nabla_{e_{s_i}} L(x \oplus s),
