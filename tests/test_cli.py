@@ -58,11 +58,7 @@ def attack(model: Path, corpus: dict[str, str], out: Path, *more: str, attacks: 
 def test_methods_and_attacks_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["methods"]) == 0
     listed = capsys.readouterr().out.splitlines()
-    *listed, blank, note = listed
     assert [row.split()[0] for row in listed[1:]] == list(METHODS)
-    costs = {row.split()[0]: row.split()[1] for row in listed}
-    assert costs["method"] == "cost" and costs["normal"] == "1" and costs["trades"] == "7" and costs["infobert"] == "5"
-    assert not blank and note.startswith("cost: a step at the defaults")
     triplet = next(row for row in listed if row.startswith("bat_triplet"))
     assert "chen2022balanced: Balanced Adversarial Training" in triplet
     assert main(["attacks"]) == 0
