@@ -14,7 +14,7 @@ Entry = Mapping[str, Any]
 
 def standard_of(run: Run) -> Entry | None:
     """The entry ``standard`` of the published weights; None if the run was not measured by the standard."""
-    entry: Entry | None = run.published.get("standard")
+    entry: Entry | None = run.published.get("standard") if run.history else None
     return entry
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import math
 
 import pytest
-from attack_parts import SYNONYMS, attack, examples, masked_lm, resources, victim
+from attack_parts import SYNONYMS, attack, examples, masked_lm, resources, tools, victim
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from population_parts import SEMEMES
@@ -61,7 +61,8 @@ def target():
 
 
 def build(name, **changes):
-    made = resources(masked_lm=masked_lm(), sememes=SememeTable(SEMEMES), synonyms=table(TABLE, "synonym"), **changes)
+    models = {"masked_lm": masked_lm(), "sememes": SememeTable(SEMEMES), **tools(name)}
+    made = resources(synonyms=table(TABLE, "synonym"), **models, **changes)
     return dataclasses.replace(ATTACKS[name](made), needs_candidates=False)
 
 

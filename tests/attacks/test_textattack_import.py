@@ -92,11 +92,11 @@ def test_the_requirements_are_pinned_and_hold_nothing_that_textattack_breaks() -
 
 
 def test_recipe_names_are_textattacks_own_with_its_backend() -> None:
-    assert AttackArguments(attacks=["pruthi", "my.module:Recipe"], attack_backend="textattack").attacks
+    assert AttackArguments(attacks=["morpheus", "my.module:Recipe"], attack_backend="textattack").attacks
     with pytest.raises(ValueError, match="--attacks must be among"):
-        AttackArguments(attacks=["pruthi"])
+        AttackArguments(attacks=["morpheus"])
     with pytest.raises(ValueError, match="--sentence_encoder is for --attack_backend native"):
-        AttackArguments(attacks=["pruthi"], attack_backend="textattack", sentence_encoder="some/encoder")
+        AttackArguments(attacks=["morpheus"], attack_backend="textattack", sentence_encoder="some/encoder")
 
 
 def fake_text(text: str, places: list[int] | None = None) -> Any:

@@ -130,7 +130,7 @@ def test_attacks_without_an_order_are_not_compared_and_a_command_compares_them(t
     answer = finding_of("stronger_attacks", run)
     assert answer.status == NOT_CHECKED
     assert answer.commands == [
-        f"hf-robust attack {run} --data sst2 --attacks a --attack_num_examples 50 --attack_seed 0 --lexicon "
+        f"hf-robust attack {run} --data sst2 --attacks synonym --attack_num_examples 50 --attack_seed 0 --lexicon "
         f"table.json --attack_query_budget 10 --output_dir {run}/checks/budget-10"
     ]
 

@@ -61,7 +61,7 @@ def test_a_method_of_strength_zero_is_plain_training(name: str, tmp_path: Path) 
         assert torch.allclose(gradients[key], gradient, atol=1e-6), key
 
 
-@pytest.mark.parametrize("name", [name for name in TRAINED if name not in ("normal", "flooding")])
+@pytest.mark.parametrize("name", [name for name in TRAINED if name not in ("normal", "flooding", "r_drop")])
 def test_an_adversary_raises_the_loss_of_the_labels(name: str, tmp_path: Path) -> None:
     steps = {} if name in ("fgm", "fgsm") else {"adv_steps": 3}
     trainer = build_trainer(name, tmp_path, **options(**steps), max_steps=2)
