@@ -44,7 +44,7 @@ class ConfidenceSequence:
     >>> sequence = ConfidenceSequence(0.03)
     >>> low, high = sequence.interval(400, 4000)
     >>> round(low, 4), round(high, 4)
-    (0.0862, 0.1152)
+    (0.0861, 0.1149)
 
     Raises:
         ValueError: the width or the confidence is not inside (0, 1).
