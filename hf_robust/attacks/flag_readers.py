@@ -47,8 +47,9 @@ READERS: Mapping[str, Collection[str]] = {
     "num_bad_characters": _BAD_CHARACTERS,
 }
 """Flag -> attacks that read it. Flags of every attack are left out, and `--pos_tagger none`, which adds nothing."""
-_OF_THE_STANDARD = ("attack_lexicon", "sentence_encoder", "masked_lm", "language_model")
-"""Flags of resources that the standard reads. It has no other choice, so that numbers of one name are comparable."""
+_OF_THE_STANDARD = ("attack_lexicon", "sentence_encoder", "masked_lm", "language_model", "attack_until_interval")
+"""Flags that the standard reads: its resources, and the width of its interval. It has no other choice, so that numbers
+of one name are comparable."""
 _OF_EVERY_ATTACK = ("attack_scores", "attack_time_limit", "attack_max_changed")
 _CLIMB_NO_SCORE = ("hlbb",)
 """Attacks that do not read `--attack_scores`."""

@@ -30,10 +30,11 @@ from hf_robust.attacks import (
 )
 from hf_robust.attacks.building import with_bug_fixes
 from hf_robust.attacks.engine.black_box import BlackBox
+from hf_robust.attacks.engine.until import parts_until
 from hf_robust.attacks.parts.goals import Misclassify
 from hf_robust.attacks.quality import SAME_MEANING, Quality
 from hf_robust.attacks.standard import MEMBERS, _title, member_names, standard
-from hf_robust.metrics import AttackSummary, cascade_history, union_of_attacks
+from hf_robust.metrics import AttackSummary, ConfidenceSequence, cascade_history, judged_by, union_of_attacks
 from hf_robust.runs import Ranks
 from hf_robust.words import UNICODE_WORDS
 
@@ -151,6 +152,27 @@ def test_a_killed_cascade_continues_in_the_middle(target: Any, rows: Any, tmp_pa
     assert 0 < target.queries - asked <= sum(spent[name] for name in list(spent)[2:]) + len(rows)
     asked = target.queries
     assert all_close(attack_on_ranks(which, target, rows, key, **options).records, whole) and target.queries == asked
+
+
+def test_a_cascade_stops_at_an_interval_as_one_attack_does(target: Any, tmp_path: Path) -> None:
+    which, until, many = cascade(), ConfidenceSequence(0.45), examples(target, 120)
+    whole = {record.idx: record for record in measured(which, target, many).records}
+    options = {"journals": tmp_path, "ranks": Ranks(), "plans": Plans(), "progress": False, "until": until}
+    stopped = attack_on_ranks(which, target, many, "key", **options)
+    seen: list[int] = []
+    for part in parts_until(many, until, which.seed):
+        seen += [example.idx for example in part]
+        if until.is_reached(*judged_by([whole[idx] for idx in seen])):
+            break
+    assert [record.idx for record in stopped.records] == sorted(seen) and len(seen) < len(many)
+    assert all_close(stopped.records, [whole[idx] for idx in sorted(seen)])
+    asked = target.queries
+    again = attack_on_ranks(which, target, many, "key", **options)
+    assert all_close(again.records, stopped.records) and target.queries == asked
+    entry = cascade_history(which.describe(), stopped.records, stopped.by_member, until)
+    low, high = entry["robust_accuracy_low"], entry["robust_accuracy_high"]
+    robust = sum(record.status == "failed" for record in stopped.records)
+    assert (low, high) == pytest.approx(until.interval(robust, len(seen))) and high - low < 0.45
 
 
 def history(which: Cascade, results: Any) -> Any:
