@@ -226,11 +226,7 @@ def build_trainer(
     )
     attacker = add_attacks(trainer, args, splits, lexicons)
     # [hf_robust] Certify the vote over random substitutions or masks
-    certificates = certify_callback(
-        args.certify, args.attack, lexicons["synonyms"], eval_dataset, splits.max_length, splits.tokenizer
-    )
-    if certificates:
-        certificates.attach(trainer)
+    certificates = certify_callback(trainer, args.certify, args.attack, lexicons["synonyms"], splits.max_length)
     data = describe_data(splits.corpus, train_dataset, eval_dataset, labels)
     data["attack_sample"] = f"{args.attack.attack_num_examples} rows, seed {args.attack.attack_seed}"
     evaluated = {} if args.training.do_train else {"model": args.model.model_name_or_path, **labels.describe()}

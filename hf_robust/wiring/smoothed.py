@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_robust.attacks import AttackArguments, Vote, choose_examples
 from hf_robust.callbacks import CertifyCallback
@@ -10,6 +10,9 @@ from hf_robust.certify import Draws, RandomMasking, Smoothing
 from hf_robust.certify.arguments import CertifyArguments
 from hf_robust.lexicons import Lexicon, load_lexicon
 from hf_robust.words import UNSPACED, language_name, words_of
+
+if TYPE_CHECKING:
+    from hf_robust.training.base import RobustTrainer
 
 
 def draws_of(flags: AttackArguments, seed: int, synonyms: Lexicon | None, tokenizer: Any) -> Draws:
@@ -37,31 +40,31 @@ def attacked_vote(flags: AttackArguments, synonyms: Lexicon | None, tokenizer: A
 
 
 def certify_callback(
+    trainer: RobustTrainer,
     flags: CertifyArguments,
     attack: AttackArguments,
     synonyms: Lexicon | None,
-    dataset: Any,
     max_length: int | None,
-    tokenizer: Any,
 ) -> CertifyCallback | None:
-    """Return the callback that certifies rows of ``dataset``; None without ``--certify``.
+    """Attach the callback that certifies rows of the evaluation set, and return it; None without ``--certify``.
 
     Raises:
         ValueError: there are no rows, the draws change none of their words, or the language has no spaces.
     """
     if flags.certify == "no":
         return None
-    if dataset is None:
+    if trainer.eval_dataset is None:
         raise ValueError(f"--certify {flags.certify} needs rows to certify: add --do_eval.")
     check_certified_language(attack.language)
-    return CertifyCallback(
-        draws_of(attack, flags.certify_seed, synonyms, tokenizer),
+    callback = CertifyCallback(
+        draws_of(attack, flags.certify_seed, synonyms, trainer.processing_class),
         flags.settings(),
-        choose_examples(dataset, flags.certify_num_examples, flags.certify_seed),
+        choose_examples(trainer.eval_dataset, flags.certify_num_examples, flags.certify_seed),
         strategy=flags.certify,
         max_length=max_length,
         token_budget=attack.attack_token_budget,
     )
+    return callback.attach(trainer)
 
 
 def check_certified_language(language: str) -> None:

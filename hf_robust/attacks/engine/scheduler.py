@@ -78,20 +78,13 @@ def attack_dataset(
             that holds a share of the examples passes False and calls ``require_candidates`` with all of them.
 
     Raises:
-        ValueError: an ``idx`` occurs twice, a label is no class of the model, the journal holds other examples, or no
-            example has a candidate.
+        ValueError: an ``idx`` occurs twice, a label is no class of the model, the journal holds other examples, no
+            example has a candidate, or the attack is a cascade.
     """
     _check_examples(examples, victim)
     plans = Plans() if plans is None else plans
     if isinstance(attack, Cascade):
-        options: dict[str, Any] = {
-            "plans": plans,
-            "progress": progress,
-            "seed": seed,
-            "live": live,
-            "queries": queries,
-        }
-        return _cascade_dataset(attack, victim, examples, journal, **options)
+        raise ValueError(f"{attack.name} is several attacks; run it by attack_on_ranks, or by hf_robust.attack.")
     if check_candidates and examples:
         require_candidates(attack, plans, examples, victim)
     book = Journal(journal)
@@ -115,18 +108,6 @@ def attack_dataset(
             plans.save()
     _log_near_ties(attack, records)
     return sorted(records, key=lambda record: record.idx)
-
-
-def _cascade_dataset(
-    cascade: Cascade, victim: Classifier, examples: Sequence[Example], journal: Path | None, **options: Any
-) -> list[AttackRecord]:
-    """Records of a cascade, whose attacks have a journal each."""
-
-    def attack_one(attack: Attack, left: Sequence[Example]) -> tuple[list[AttackRecord], float]:
-        book = None if journal is None else journal.with_name(f"{journal.stem}-{attack.name}{journal.suffix}")
-        return attack_dataset(attack, victim, left, journal=book, check_candidates=False, **options), 0.0
-
-    return cascade.run(examples, attack_one)[0]
 
 
 def _spans(victim: Classifier, record: AttackRecord) -> list[list[int]]:

@@ -66,21 +66,29 @@ def described(goal: Any, name: str, **settings: Any) -> dict[str, Any]:
     return {"name": name, **settings, "keeps_prediction": goal.keeps_prediction, "maximises": goal.maximises}
 
 
+class _Change:
+    """What goals to change the prediction share: their score depends on the predictions alone."""
+
+    keeps_prediction = False
+    maximises = False
+    skips_reached = False
+
+    def size(self, text: Text) -> int:
+        return 0
+
+    def start(self, score: float) -> float:
+        return score
+
+
 @dataclass(frozen=True)
-class Misclassify:
+class Misclassify(_Change):
     """Untargeted misclassification: the score is 1 minus the confidence in the label.
 
     It is reached if another label is predicted. With probabilities the score is ``1 - p[label]``; with margins it is 0
     at the clean text and 1 where the prediction flips.
     """
 
-    keeps_prediction = False
-    maximises = False
-    skips_reached = False
     target = None
-
-    def size(self, text: Text) -> int:
-        return 0
 
     def scores(self, predictions: LabelPredictions, sizes: Sequence[int], clean_size: int) -> Floats:
         return 1 - predictions.confidence
@@ -88,15 +96,12 @@ class Misclassify:
     def reached(self, predictions: LabelPredictions) -> NDArray[np.bool_]:
         return ~predictions.is_predicted
 
-    def start(self, score: float) -> float:
-        return score
-
     def describe(self) -> dict[str, Any]:
         return described(self, "misclassify")
 
 
 @dataclass(frozen=True)
-class LowerProbability:
+class LowerProbability(Misclassify):
     r"""Kuleshov et al. 2018, Algorithm 1, as TextAttack 0.3.11 has it: :math:`p_y(x') < \tau` for ``threshold`` tau.
 
     The score is that of ``Misclassify``. The prediction may still be the label, and an example whose clean text
@@ -106,31 +111,19 @@ class LowerProbability:
 
     threshold: float = 0.7
     mended: bool = False
-    keeps_prediction = False
-    maximises = False
     skips_reached = True
-    target = None
-
-    def size(self, text: Text) -> int:
-        return 0
-
-    def scores(self, predictions: LabelPredictions, sizes: Sequence[int], clean_size: int) -> Floats:
-        return 1 - predictions.confidence
 
     def reached(self, predictions: LabelPredictions) -> NDArray[np.bool_]:
         if self.mended:
             return ~predictions.is_predicted & (1 - predictions.probability >= self.threshold)
         return predictions.probability < self.threshold
 
-    def start(self, score: float) -> float:
-        return score
-
     def describe(self) -> dict[str, Any]:
         return described(self, "lower_probability", threshold=self.threshold, mended=self.mended)
 
 
 @dataclass(frozen=True)
-class Target:
+class Target(_Change):
     """Targeted misclassification: the score is the confidence in one label, and it is reached if it is predicted.
 
     TextAttack's ``TargetedClassification``. With margins the confidence is 1 at the clean text and 2 where the target
@@ -147,21 +140,12 @@ class Target:
 
     target: int
     label: str
-    keeps_prediction = False
-    maximises = False
-    skips_reached = False
-
-    def size(self, text: Text) -> int:
-        return 0
 
     def scores(self, predictions: LabelPredictions, sizes: Sequence[int], clean_size: int) -> Floats:
         return predictions.confidence
 
     def reached(self, predictions: LabelPredictions) -> NDArray[np.bool_]:
         return predictions.is_predicted
-
-    def start(self, score: float) -> float:
-        return score
 
     def describe(self) -> dict[str, Any]:
         return described(self, "target", target=self.target, label=self.label)
