@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from benchmarks.architectures.configs import tiny_config
 from hf_robust.data.arguments import ModelArguments
 from hf_robust.data.labels import named_labels
 from hf_robust.models.adapter_files import write_config
-from hf_robust.models.architecture import architecture, precision
+from hf_robust.models.architecture import architecture, float32_products_are_rounded, precision
 from hf_robust.models.trained import load_trained
 from hf_robust.trainers import METHODS
 from hf_robust.wiring.checkpoints import load_config, load_model
@@ -278,3 +279,15 @@ def test_two_steps_of_a_method_on_a_quantized_base(wide: Path, tmp_path: Path) -
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     assert losses and all(map(math.isfinite, losses))
     assert all(torch.equal(model.get_parameter(name), value) for name, value in frozen.items())
+
+
+@pytest.mark.parametrize("rounding", ["tf32", "ieee"])
+@pytest.mark.parametrize("has_new_setting", [True, False])
+def test_the_rounding_of_float32_products_is_known(
+    monkeypatch: pytest.MonkeyPatch, rounding: str, has_new_setting: bool
+) -> None:
+    """As torch 2.9 and newer set it, and as older ones do; reading the other setting may raise."""
+    rounded = rounding == "tf32"
+    new, old = SimpleNamespace(fp32_precision=rounding), SimpleNamespace(allow_tf32=rounded)
+    monkeypatch.setattr(torch.backends.cuda, "matmul", new if has_new_setting else old)
+    assert float32_products_are_rounded() is rounded

@@ -27,7 +27,7 @@ from scipy.stats import spearmanr
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_seed
 
 from benchmarks.experiments.small_model import flags_parser, write_result
-from benchmarks.study.run import packaged_model
+from benchmarks.study.packaged import packaged_model
 from hf_robust.attacks import ATTACKS, Resources, Victim
 from hf_robust.data import TextDataset
 from hf_robust.data.files import read_rows

@@ -20,7 +20,7 @@ import torch
 
 import run_glue_robust
 from benchmarks.experiments.small_model import write_result
-from benchmarks.study.run import packaged_model
+from benchmarks.study.packaged import packaged_model
 from hf_robust import RobustTrainer, attack
 from hf_robust.metrics import AttackSummary
 

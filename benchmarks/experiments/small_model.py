@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_seed
 
-from benchmarks.study.run import packaged_model
+from benchmarks.study.packaged import packaged_model
 from benchmarks.study.stored import COMMITTED
 from hf_robust.data import TextDataset
 from hf_robust.data.files import read_rows

@@ -23,7 +23,7 @@ from scipy import stats
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, set_seed
 
 from benchmarks.experiments.small_model import flags_parser, write_result
-from benchmarks.study.run import packaged_model
+from benchmarks.study.packaged import packaged_model
 from hf_robust.attacks import ATTACKS, Resources, Victim, attack_dataset, choose_examples
 from hf_robust.data import TextDataset
 from hf_robust.data.files import read_rows

@@ -28,7 +28,7 @@ from benchmarks.performance.cost_setting import Setting, StepClock, StepCounts, 
 from benchmarks.performance.memory import step_memory
 from benchmarks.performance.passes import KINDS, counting, time_passes, totals
 from benchmarks.performance.stopwatch import CLOCKS, load_average, machine
-from benchmarks.study.run import PACKAGED_MODELS, packaged_model
+from benchmarks.study.packaged import PACKAGED_MODELS, packaged_model
 from benchmarks.study.stored import COMMITTED
 from hf_robust.data.files import read_rows
 from hf_robust.runs import versions

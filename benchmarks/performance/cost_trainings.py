@@ -25,7 +25,7 @@ from torch.nn.modules.module import register_module_forward_hook
 from transformers import PreTrainedModel
 
 import run_glue_robust
-from benchmarks.study.run import PACKAGED_MODELS, packaged_model
+from benchmarks.study.packaged import PACKAGED_MODELS, packaged_model
 from benchmarks.study.stored import COMMITTED
 from hf_robust.data.files import read_rows
 from hf_robust.models.passes import are_counted

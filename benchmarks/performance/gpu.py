@@ -40,7 +40,7 @@ from benchmarks.performance import cost
 from benchmarks.performance.cost_setting import StepClock, build, synthetic_rows
 from benchmarks.performance.stopwatch import Row, machine, mean_row, stopwatch
 from benchmarks.performance.throughput_runs import GPU_BUDGETS, Bound, Case, RecordingVictim, native
-from benchmarks.study.run import PACKAGED_MODELS, packaged_model
+from benchmarks.study.packaged import PACKAGED_MODELS, packaged_model
 from benchmarks.study.stored import COMMITTED
 from hf_robust.attacks import Example, Resources
 from hf_robust.attacks.engine.memory import CPU_TOKENS, GPU_TOKENS, means_out_of_memory

