@@ -160,8 +160,9 @@ def direction(difference: Difference) -> str:
 def c19(file: Path) -> list[dict[str, Any]]:
     """C19: an adaptive step costs as much as pgd's, and 1/k more than freelb's and tavat's.
 
-    Uses the results of `benchmarks.performance.cost`; those of other benchmarks of cost have no pairs. The range over the rounds serves as interval: the claim holds if
-    it lies wholly within the goal around the expected overhead, and does not hold if wholly outside.
+    Uses the results of `benchmarks.performance.cost`; those of other benchmarks of cost have no pairs. The range over
+    the rounds serves as interval: the claim holds if it lies wholly within the goal around the expected overhead, and
+    does not hold if wholly outside.
     """
     costs = read(file)
     rows = []
