@@ -8,6 +8,7 @@ from benchmarks.study.stored import EXPERIMENTS, RESULTS
 from docs.generate.methods import step_costs
 from hf_robust.metrics import Difference
 from hf_robust.reports import markdown_table
+from hf_robust.reports.suggestion import closing, front_table, load_evidence
 from hf_robust.trainers import METHODS
 
 SHOWN_EXPERIMENTS = ("embedding_sst2_bert_tiny", "text_sst2_bert_tiny")
@@ -19,6 +20,15 @@ def table() -> str:
     """A row for each method: differences to ``normal`` in the same experiment, in points."""
     header = ["method", "cost of a step", "seeds", "clean accuracy", *(f"accuracy under {name}" for name in ATTACKS)]
     return markdown_table(header, [row for name in SHOWN_EXPERIMENTS for row in _rows(name)])
+
+
+def fronts() -> str:
+    """For each experiment, the methods on its front and how to read it, as `hf-robust suggest` prints them."""
+    return "\n".join(
+        f"### {entry.title} ({entry.name})\n\n{entry.task.describe()}.\n\n{front_table(entry)}\n"
+        + "".join(f"{line}\n\n" for line in closing(entry))
+        for entry in load_evidence()
+    )
 
 
 def _rows(experiment: str) -> list[list[str]]:

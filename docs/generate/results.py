@@ -117,7 +117,7 @@ def pages() -> dict[str, str]:
     pages |= {f"parts/{name}.md": _in(DOCS, text, "") for name, text in parts.items()}
     pages |= {"parts/experiments.md": _in(DOCS, experiments(), "benchmarks")}
     pages |= {f"parts/claims_{paper.lower()}.md": claims_of(paper) for paper in PAPERS}
-    return pages | {"parts/choosing.md": choosing.table()}
+    return pages | {"parts/choosing.md": choosing.table(), "parts/fronts.md": choosing.fronts()}
 
 
 def _in(folder: Path, text: str, written_in: str) -> str:

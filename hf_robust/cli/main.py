@@ -21,6 +21,7 @@ COMMANDS = {
     "train": "Train a classifier robustly: run_glue_robust.py, with all its flags.",
     "methods": "List the training methods.",
     "attacks": "List the attacks.",
+    "suggest": "Name the methods to try on your data, by what was measured on the most similar task.",
     "attack": "Attack a checkpoint or any other classifier, without training.",
     "certify": "Certify that no word swaps change the prediction of a checkpoint's vote over random substitutions.",
     "challenge": "Mask one token in each text by the gradients of a model, and measure models on these texts.",
