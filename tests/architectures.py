@@ -9,6 +9,7 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, set_seed
 
 import hf_robust.models  # noqa: F401, the Auto classes then know its architectures
+from hf_robust.models.dropout import set_dropout
 
 VOCABULARY, PAD, CLS, EOS = 64, 0, 2, 3
 
@@ -63,15 +64,13 @@ ARCHITECTURES: dict[str, Architecture] = {
 }  # fmt: skip
 
 
-def build_architecture(kind: str, seed: int = 0) -> Any:
-    """A classifier without dropout, in training mode."""
+def build_architecture(kind: str, seed: int = 0, dropout: float = 0.0) -> Any:
+    """A classifier in training mode, by default without dropout."""
     config = AutoConfig.for_model(
         kind, vocab_size=VOCABULARY, pad_token_id=PAD, bos_token_id=CLS, eos_token_id=EOS, num_labels=3,
         **ARCHITECTURES[kind].config,
     )  # fmt: skip
-    for name, value in vars(config).items():
-        if isinstance(value, float) and ("dropout" in name or "drop" in name or "pdrop" in name):
-            setattr(config, name, 0.0)
+    set_dropout(config, dropout)
     for name in ("initializer_range", "init_std"):
         if hasattr(config, name):
             setattr(config, name, 0.3)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerFast, set_seed
 
 from hf_robust.attacks import ATTACKS, Attack, Resources
@@ -18,6 +19,7 @@ from hf_robust.attacks.parts.goals import Misclassify
 from hf_robust.data import TextDataset
 from hf_robust.lexicons import TableLexicon
 from hf_robust.models import with_mean_head  # the Auto classes then know our own architectures too
+from hf_robust.models.dropout import set_dropout
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.training.follow import FollowArguments
 from hf_robust.training.view_arguments import GenerationArguments
@@ -133,22 +135,34 @@ def build_model(
         initializer_range=0.3,
         **{"vocab_size": 64, "num_hidden_layers": 2, **KINDS[kind], **extra},
     )
-    for name in (
-        "hidden_dropout_prob",
-        "attention_probs_dropout_prob",
-        "classifier_dropout",
-        "classifier_dropout_prob",
-        "dropout",
-        "embedding_dropout",
-        "attention_dropout",
-        "seq_classif_dropout",
-        "pooler_dropout",
-        "summary_last_dropout",
-    ):
-        if hasattr(config, name):
-            setattr(config, name, dropout)
+    set_dropout(config, dropout)
     set_seed(seed)
     return AutoModelForSequenceClassification.from_config(with_mean_head(config) if head == "mean" else config)
+
+
+class TwoMasks(nn.Module):
+    """Dropout of one half of the entries and of the other half in turn, the same for all rows.
+
+    Two passes over a batch have different masks, and no split of it into micro-batches or ranks changes a mask.
+    """
+
+    passes = 0
+
+    def forward(self, states: Tensor) -> Tensor:
+        if not self.training:
+            return states
+        self.passes += 1
+        kept = torch.arange(states.shape[-1], device=states.device) % 2 == self.passes % 2
+        return 2 * states * kept
+
+
+def model_for(name: str | type[RobustTrainer], **options: Any) -> Any:
+    """A BERT that the method trains, without randomness: for one that needs dropout it has :class:`TwoMasks`."""
+    method = METHODS[name] if isinstance(name, str) else name
+    model = build_model(**options)
+    if method.needs_dropout:
+        model.dropout = TwoMasks()
+    return model
 
 
 def build_legacy_model(folder: Path, **options: Any) -> Any:
@@ -233,7 +247,7 @@ def build_trainer(
     if "view_cache" in method.config.__dataclass_fields__:
         settings.setdefault("view_cache", str(Path(folder) / "cache"))
     return method(
-        model=build_model() if model is None else model,
+        model=model_for(method) if model is None else model,
         args=method.config(**settings),
         train_dataset=None if data is NO_DATA else review_data() if data is None else data,
         processing_class=parts.pop("tokenizer"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from hf_robust.losses import sample_symmetric_kl
+from hf_robust.models.architecture import without_peft
+from hf_robust.models.dropout import dropout_fields, has_dropout_layers
 from hf_robust.training.arguments import check_range
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.training.follow import FollowArguments, Reading
 from hf_robust.training.step_passes import Passes
-
-logger = logging.getLogger(__name__)
 
 READINGS = {"r_drop_alpha": Reading(1.0, 0.7)}
 
@@ -58,8 +57,8 @@ class RDropTrainer(RobustTrainer):
     ``x`` is (B, L) token ids; f_1 and f_2 are the model under two draws of its dropout masks and p_1, p_2 (B, K) their
     predictions; all terms are means over the texts. Two forwards and two backwards a step; with ``r_drop_alpha`` 0
     the second draw is left out. As nothing is perturbed but the dropout masks, it is the control for ``smart``, whose
-    smoothness term measures dropout too wherever its passes draw masks of their own. A model without dropout gives two
-    equal predictions: the term is then 0 in every step, and the log warns once.
+    smoothness term measures dropout too wherever its passes draw masks of their own. A model without dropout, as
+    most decoders are by default, gives two equal predictions: it is refused in the first step.
 
     ``--follow code`` is dropreg/R-Drop for language understanding: its cross-entropy is half of that of the first draw
     (the second is never reached), and the divergence is summed over the batch. A batch that is split over accumulation
@@ -79,7 +78,8 @@ class RDropTrainer(RobustTrainer):
     zero_strength = {"r_drop_alpha": 0.0}
     row_wise = {"follow": "paper"}
     weakened_by = {"loss_divergence": "r_drop_alpha"}
-    _warned = False
+    needs_dropout = True
+    _draws_differ = False
 
     @classmethod
     def step_passes(cls, args: Any) -> Passes:
@@ -103,12 +103,28 @@ class RDropTrainer(RobustTrainer):
         return (loss, outputs) if return_outputs else loss
 
     def _divergence(self, first: Tensor, second: Tensor) -> Tensor:
-        if not self._warned and self.is_world_process_zero() and torch.equal(first, second):
-            self._warned = True
-            logger.warning(
-                "r_drop: two draws of dropout give equal predictions, so that the divergence is 0; give the model "
-                "dropout (in its config, such as hidden_dropout_prob)."
-            )
+        if not self._draws_differ:
+            check_draws(self.name, self.model, first, second)
+            self._draws_differ = True
         rows = sample_symmetric_kl(first, second, multi_label=self.multi_label)
         total: Tensor = rows.sum() if self.args.follow_code else rows.mean()
         return float(self.args.r_drop_alpha) / 2 * total
+
+
+def check_draws(name: str, model: Any, first: Tensor, second: Tensor) -> None:
+    """Refuse a model without dropout: its predictions (B, K) under two draws of it are equal.
+
+    New adapters and heads give equal ones too, since they start at 0, but then a layer before them has dropout.
+
+    Raises:
+        ValueError: the predictions are equal, and no layer has dropout.
+    """
+    if not torch.equal(first, second) or has_dropout_layers(model):
+        return
+    model = without_peft(model)
+    fields = sorted({field for part, field in dropout_fields(model.config) if not getattr(part, field)})
+    remedy = f"set {' or '.join(fields)} of its config above 0 (--config_name FILE), train adapters" * bool(fields)
+    raise ValueError(
+        f"{name} compares two draws of dropout, and {type(model).__name__} predicts the same in both, so that it has "
+        f"no dropout; {remedy or 'train adapters'} with dropout (--lora_rank 8), or use another model or method."
+    )

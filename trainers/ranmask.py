@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
 
 from hf_robust.attacks.engine.tokens import check_mask_token
-from hf_robust.certify import random_masks
+from hf_robust.certify import kept_words, random_masks
+from hf_robust.certify.masking import FEWEST_KEPT
 from hf_robust.data import split_views
+from hf_robust.metrics import sampled_rows
 from hf_robust.training.arguments import RobustTrainingArguments, check_range
 from hf_robust.training.base import Batch, RobustTrainer
 from hf_robust.views import View, ViewSource
@@ -43,9 +45,13 @@ class RandomMasks:
     rate: float
     protection: Protection | None = None
 
-    def __call__(self, text: Text, label: int | None, rng: random.Random, read: Collection[int] | None = None) -> View:
+    def open_words(self, text: Text) -> list[int]:
+        """The words that may be masked."""
         closed = self.protection.closed(text) if self.protection else ()
-        masked = random_masks([index for index in range(len(text.words)) if index not in closed], self.rate, rng)
+        return [index for index in range(len(text.words)) if index not in closed]
+
+    def __call__(self, text: Text, label: int | None, rng: random.Random, read: Collection[int] | None = None) -> View:
+        masked = random_masks(self.open_words(text), self.rate, rng)
         return View(text.replace(dict.fromkeys(masked, self.mask_token)), bool(masked), tuple(masked))
 
 
@@ -80,7 +86,10 @@ class RanMASKTrainer(RobustTrainer):
 
     def view_sources(self) -> Mapping[str, ViewSource]:
         check_mask_token(self.processing_class)
-        return {"masked": RandomMasks(self.processing_class.mask_token, self.args.ranmask_rate, self.protection)}
+        masks = RandomMasks(self.processing_class.mask_token, self.args.ranmask_rate, self.protection)
+        if masks.rate and hasattr(self.train_dataset, "text"):
+            check_masks(masks, [self.train_dataset.text(row) for row in sampled_rows(len(self.train_dataset))])
+        return {"masked": masks}
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -89,3 +98,17 @@ class RanMASKTrainer(RobustTrainer):
         masked = {key: value for key, value in views["masked"].items() if key != "ok"}
         loss, outputs = self.task_loss(model, {**masked, "labels": clean["labels"]})
         return (loss, outputs) if return_outputs else loss
+
+
+def check_masks(masks: RandomMasks, texts: Sequence[Text]) -> None:
+    """Refuse a share that comes to no word in any of the texts.
+
+    Raises:
+        ValueError: no word is ever masked.
+    """
+    longest = max((len(masks.open_words(text)) for text in texts), default=0)
+    if kept_words(longest, masks.rate) == longest:
+        raise ValueError(
+            f"--ranmask_rate {masks.rate:g} masks no word of the training texts: they have at most {longest} open "
+            f"words, of which {FEWEST_KEPT} are always kept; give a higher rate or --robust_method normal."
+        )

@@ -26,7 +26,7 @@ import transformers
 from benchmarks.architectures.cells import DEFECTS, REFUSED, Architecture, Outcome
 from benchmarks.architectures.configs import KINDS, NOT_MADE
 from benchmarks.architectures.results import read, row_of, write
-from benchmarks.architectures.setting import ATTACKED_AS, TOKENIZERS, Setting
+from benchmarks.architectures.setting import ATTACKED_AS, TOKENIZERS, Setting, dropout_of
 from hf_robust.trainers import METHODS
 
 _LETTERS = {"ok": ".", "refused": "r", "plain": "P", "strong": "Z", "late": "L", "error": "E", "silent": "S"}
@@ -65,8 +65,9 @@ def main(argv: list[str] | None = None) -> int:
 def run(kind: str, methods: list[str]) -> dict[str, dict[str, Outcome]]:
     """How each method ended on an architecture: with each kind of attack, and at zero strength."""
     with tempfile.TemporaryDirectory() as folder:
-        architecture = Architecture(Setting(kind, Path(folder)))
-        return {method: _outcomes(architecture, method) for method in methods}
+        shares = {*map(dropout_of, methods)}
+        architectures = {share: Architecture(Setting(kind, Path(folder), share)) for share in shares}
+        return {method: _outcomes(architectures[dropout_of(method)], method) for method in methods}
 
 
 def _outcomes(architecture: Architecture, method: str) -> dict[str, Outcome]:

@@ -9,6 +9,8 @@ from transformers import AutoConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
 import hf_robust.models  # noqa: F401, the Auto classes then know its architectures
+from hf_robust.models.architecture import parts_of
+from hf_robust.models.dropout import set_dropout
 
 KINDS = sorted(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES)
 
@@ -91,17 +93,12 @@ def tiny_config(kind: str, **changes: Any) -> Any:
     """
     sizes = _sizes(AutoConfig.for_model(kind), {name: changes.get(name, value) for name, value in _TOKENS.items()})
     config = AutoConfig.for_model(kind, **sizes | changes)
+    set_dropout(config, 0.0)
     for part in (config, *parts_of(config).values()):
         for name, value in vars(part).items():
-            if isinstance(value, float) and any(noise in name for noise in ("dropout", "pdrop", "jitter")):
+            if isinstance(value, float) and "jitter" in name:
                 setattr(part, name, 0.0)
     return config
-
-
-def parts_of(config: Any) -> dict[str, Any]:
-    """The configurations of a model's parts, such as its text model, by name."""
-    named = {name: getattr(config, name, None) for name in type(config).sub_configs}
-    return {name: part for name, part in named.items() if part is not None}
 
 
 def _sizes(config: Any, tokens: dict[str, Any]) -> dict[str, Any]:

@@ -69,12 +69,13 @@ def compact(results: Path) -> str:
 
 
 def summary(rows: Mapping[str, Any]) -> str:
-    """A sentence with the numbers of architectures and cells."""
+    """A sentence with the numbers of architectures, methods and cells."""
     count = {word: sum(_count(row, [word]) for row in rows.values()) for word in (REFUSED, *DEFECTS)}
     total = sum(row["cells"] for row in rows.values())
     tried, defects = sum(kind in rows for kind in CLASSIFIERS), sum(count[word] for word in DEFECTS)
     return (
-        f"{len(rows)} architectures were tried, {tried} of the {len(CLASSIFIERS)} of transformers {_versions(rows)}: "
+        f"{len(rows)} architectures were tried with {_methods(rows)} methods, {tried} of the {len(CLASSIFIERS)} of "
+        f"transformers {_versions(rows)}: "
         f"of {total:,} cells {total - count[REFUSED] - defects:,} are ok, {count[REFUSED]:,} are refused in one "
         f"sentence before training, and {defects:,} are defects."
     )
@@ -126,6 +127,12 @@ def _met_at(cells: Iterable[str], row: Mapping[str, Any]) -> list[str]:
 
 def _count(row: Mapping[str, Any], words: Iterable[str]) -> int:
     return sum(len(other["cells"]) for other in row["not_ok"] if other["word"] in words)
+
+
+def _methods(rows: Mapping[str, Any]) -> str:
+    """Number of methods that the rows were run with: methods that came later are not in older rows."""
+    counts = sorted({row["methods"] for row in rows.values()})
+    return " to ".join(str(count) for count in dict.fromkeys([*counts[:1], *counts[-1:]]))
 
 
 def _versions(rows: Mapping[str, Any]) -> str:

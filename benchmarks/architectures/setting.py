@@ -13,7 +13,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, set_seed
 from transformers.pytorch_utils import Conv1D
 
-from benchmarks.architectures.configs import CLS, EOS, parts_of, tiny_config
+from benchmarks.architectures.configs import CLS, EOS, tiny_config
 from benchmarks.architectures.vocabularies import train_tokenizer
 from hf_robust.attacks import ATTACKS, Attack, Resources, choose_examples
 from hf_robust.attacks.parts.goals import Misclassify
@@ -21,6 +21,8 @@ from hf_robust.callbacks import AttackCallback
 from hf_robust.data import TextDataset
 from hf_robust.data.demo import LABELS, demo_rows
 from hf_robust.lexicons import load_lexicon
+from hf_robust.models.architecture import parts_of
+from hf_robust.models.dropout import set_dropout
 from hf_robust.models.padding import set_padding_token
 from hf_robust.trainers import METHODS, RobustTrainer
 from hf_robust.words import NLTK_STOP_WORDS
@@ -28,6 +30,9 @@ from hf_robust.words import NLTK_STOP_WORDS
 LENGTH, VOCABULARY, TRAIN_ROWS, ATTACKED_ROWS, STEPS = 16, 480, 12, 4, 3
 SCALE = 0.3
 """Standard deviation of the random weights."""
+DROPOUT = 0.3
+NO_DROPOUT = ("diffllama",)
+"""Architectures that transformers does not make with dropout."""
 ATTACKED_AS = {"fickle": "synonym", "obstinate": "antonym", "gradient": "hotflip", "population": "genetic"}
 """The attack of each kind that is run."""
 
@@ -90,6 +95,11 @@ class AnyChange(Misclassify):
         return np.ones(len(predictions.is_predicted), dtype=bool)
 
 
+def dropout_of(method: str) -> float:
+    """Share of dropout in the model of a method: none but for one that needs it, so that no noise hides its effect."""
+    return DROPOUT if METHODS[method].needs_dropout else 0.0
+
+
 @cache
 def _rows() -> list[dict[str, Any]]:
     rows = demo_rows("train")[: TRAIN_ROWS + ATTACKED_ROWS]
@@ -113,10 +123,11 @@ def build_attacks() -> dict[str, Attack]:
 
 @dataclass
 class Setting:
-    """One architecture."""
+    """One architecture; ``dropout`` is its share in all places."""
 
     kind: str
     folder: Path
+    dropout: float = 0.0
     tokenizer: Any = field(init=False)
 
     def __post_init__(self) -> None:
@@ -137,6 +148,7 @@ class Setting:
             for name in ("initializer_range", "init_std"):
                 if hasattr(part, name):
                     setattr(part, name, SCALE)
+        set_dropout(config, 0.0 if self.kind in NO_DROPOUT else self.dropout)
         set_seed(0)
         model = AutoModelForSequenceClassification.from_config(config)
         if self.kind == "openai-gpt":  # transformers leaves its matrices at the default

@@ -185,6 +185,7 @@ def runs(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     encoder = load_encoder(args.sentence_encoder) if args.sentence_encoder else None
     word_vectors = load_word_vectors(args.word_vectors) if args.word_vectors else None
     language_model = load_language_model(args.language_model) if args.language_model else None
+    similar = load_lexicon(args.similar_characters) if args.similar_characters else None
     pairs = [pair for pair in ((args.model, args.data), (args.pair_model, args.pairs)) if pair[1]]
     # Load everything before the first attack, so that a missing model does not end a long run.
     for (model, data), loaded in [(pair, load_case(*pair, args)) for pair in pairs]:
@@ -199,6 +200,7 @@ def runs(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
                 masked_lm=masked_lm,
                 word_vectors=word_vectors,
                 language_model=language_model,
+                similar_characters=similar,
                 query_budget=args.query_budget,
                 seed=args.seed,
             )
@@ -244,6 +246,7 @@ def parse(argv: Sequence[str] | None = None) -> tuple[argparse.ArgumentParser, a
     parser.add_argument("--recipes", nargs="+", required=True)
     parser.add_argument("--num", type=int, default=200, help="number of examples of each file; 0: all")
     add_attack_flags(parser)
+    parser.add_argument("--similar_characters", help="JSON table for chinese, whose other swaps are left out")
     parser.add_argument("--stock", action="store_true", help="use TextAttack's own model wrapper for A")
     parser.add_argument("--output", type=Path, help="file of the JSON summary")
     parser.add_argument("--without_texts", action="store_true", help="leave the data's texts out of --output")

@@ -127,6 +127,19 @@ class WordNetSwap(swaps.WordSwapWordNet):
         self.language = "eng"
 
 
+class SimilarCharacterSwap(swaps.WordSwap):
+    """``ChineseMorphonymCharacterSwap`` with a table of ours; one character at a time, in the order of the table."""
+
+    def __init__(self, similar: Lexicon) -> None:
+        super().__init__()
+        self.similar = similar
+
+    def _get_replacement_words(self, word: str) -> list[str]:
+        places = enumerate(word)
+        changed = [word[:place] + new + word[place + 1 :] for place, letter in places for new in self.similar(letter)]
+        return list(dict.fromkeys(changed))
+
+
 class TaggedBy(PartOfSpeech):
     """TextAttack's part-of-speech constraint with a tagger other than NLTK's."""
 
@@ -191,6 +204,15 @@ def pwws(parts: SideA) -> Any:
 def french(parts: SideA) -> Any:
     """FrenchRecipe and SpanishRecipe with our thesaurus, without names and places, which need flair."""
     return _greedy(parts, parts.closed(), swaps.CompositeTransformation([_synsets(parts)]), "unk")
+
+
+def chinese(parts: SideA) -> Any:
+    """ChineseRecipe without its swaps that need files: homophones, OpenHowNet's words and those of XLM-R."""
+    similar = Resources.needed(
+        parts.resources.similar_characters, "TextAttack", "similar characters", "give --similar_characters"
+    )
+    transformation = swaps.CompositeTransformation([SimilarCharacterSwap(similar)])
+    return _greedy(parts, parts.closed(), transformation, "weighted-saliency")
 
 
 def deepwordbug(parts: SideA) -> Any:
@@ -324,6 +346,7 @@ BUILDERS: dict[str, Callable[[SideA], Any]] = {
     "leap": leap,
     "french": french,
     "spanish": french,
+    "chinese": chinese,
     "homoglyphs": _bad_characters(swaps.WordSwapHomoglyphSwap),
     "invisible_characters": _bad_characters(swaps.WordSwapInvisibleCharacters),
     "deletion_characters": _bad_characters(swaps.WordSwapDeletions),

@@ -303,7 +303,7 @@ def identity_table(compared: Sequence[Mapping[str, Any]]) -> str:
 
 def resources(settings: Mapping[str, Any]) -> str:
     """Settings of both sides that differ from the defaults."""
-    keys = ("sentence_encoder", "masked_lm", "word_vectors", "language_model", "query_budget")
+    keys = ("sentence_encoder", "masked_lm", "word_vectors", "language_model", "similar_characters", "query_budget")
     named = [f"{key.replace('_', ' ')} {settings[key]}" for key in keys if settings.get(key)]
     return ", ".join(named + ["TextAttack's own wrapper"] * bool(settings.get("stock"))) or NOTHING
 

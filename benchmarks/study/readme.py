@@ -1,10 +1,10 @@
-"""README.md's two tables, of methods and attacks; the docs also show the costs of methods.
+"""README.md's table of methods and list of attacks; the docs also show the costs of methods.
 
     python -m benchmarks.study.readme [--check]
 
-Ideas come from docstrings, papers from citations, and costs from a result of `benchmarks.performance.cost`. Each table
-stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. ``--check`` writes nothing and fails if a table
-differs from the code.
+Ideas come from docstrings, papers from citations, and costs from a result of `benchmarks.performance.cost`. Each
+stands between ``<!-- begin NAME -->`` and ``<!-- end NAME -->``. ``--check`` writes nothing and fails if one differs
+from the code.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Any
 
 from benchmarks.study.stored import ROOT
 from hf_robust.attacks import ATTACKS, goal_of
-from hf_robust.attacks.parts.goals import Misclassify
 from hf_robust.hub.citations import ATTACK_CITATIONS, citation
 from hf_robust.reports import markdown_table
 from hf_robust.trainers import METHODS, RobustTrainer
@@ -44,13 +43,13 @@ def methods_table() -> str:
     return markdown_table(["method", "family", "what it does", "paper"], rows)
 
 
-def attacks_table() -> str:
-    """README's table: a row for each attack."""
-    rows = [
-        [f"`{name}`", attack_kind(name), attack_idea(name), citation_link(ATTACK_CITATIONS[name][0])]
-        for name in ATTACKS
-    ]
-    return markdown_table(["attack", "kind", "what it does", "paper"], rows)
+def attacks_list() -> str:
+    """README's list: the attacks of each kind, each with a link to its paper."""
+    kinds = {kind: [name for name in ATTACKS if attack_kind(name) == kind] for kind in ("fickle", "obstinate")}
+    return "".join(
+        f"- {kind}: " + ", ".join(f"[`{name}`]({link_of(ATTACK_CITATIONS[name][0])})" for name in names) + "\n"
+        for kind, names in kinds.items()
+    )
 
 
 def attack_idea(name: str) -> str:
@@ -61,7 +60,7 @@ def attack_idea(name: str) -> str:
 
 def attack_kind(name: str) -> str:
     """``fickle``: keeps the meaning and changes the prediction; ``obstinate``: the other way round."""
-    return "fickle" if goal_of(name) is Misclassify else "obstinate"
+    return "obstinate" if goal_of(name).keeps_prediction else "fickle"
 
 
 def read_cost(results: Path) -> dict[str, Any]:
@@ -105,11 +104,19 @@ def paper_link(method: type[RobustTrainer]) -> str:
 
 def citation_link(key: str) -> str:
     """Authors and year of a citation, as a link."""
-    entry = citation(key)
-    fields = dict(re.findall(r"^\s*(author|year|url) = \{(.*)\},$", entry, flags=re.MULTILINE))
+    fields = _fields(key)
     names = [author.split(",")[0] for author in fields["author"].split(" and ")]
     known = names[0] if len(names) == 1 else " and ".join(names) if len(names) == 2 else f"{names[0]} et al."
     return f"[{known.replace(' and others', ' et al.')} {fields['year']}]({fields['url']})"
+
+
+def link_of(key: str) -> str:
+    """Address of a citation."""
+    return _fields(key)["url"]
+
+
+def _fields(key: str) -> dict[str, str]:
+    return dict(re.findall(r"^\s*(author|year|url) = \{(.*)\},$", citation(key), flags=re.MULTILINE))
 
 
 def costs(method: type[RobustTrainer], cost: dict[str, Any]) -> tuple[str, str]:
@@ -151,17 +158,17 @@ def cost_setting(cost: dict[str, Any]) -> str:
 
 
 def filled(text: str) -> str:
-    """README's text with both tables made anew."""
-    for name, table in {"methods": methods_table, "attacks": attacks_table}.items():
+    """README's text with the table of methods and the list of attacks made anew."""
+    for name, made in {"methods": methods_table, "attacks": attacks_list}.items():
         pattern = rf"(<!-- begin {name} -->\n).*?(<!-- end {name} -->)"
-        text = re.sub(pattern, lambda match, table=table: match[1] + table() + match[2], text, flags=re.DOTALL)
+        text = re.sub(pattern, lambda match, made=made: match[1] + made() + match[2], text, flags=re.DOTALL)
     return text
 
 
 def write() -> None:
-    """Write both tables into README.md."""
+    """Write both into README.md."""
     README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
-    print(f"The tables of methods and attacks are written into {README.name}.")
+    print(f"The methods and attacks are written into {README.name}.")
 
 
 def main() -> None:

@@ -27,6 +27,12 @@ def auxiliary_module(model: nn.Module) -> nn.Module | None:
     return getattr(without_peft(model), AUXILIARY_ATTRIBUTE, None)
 
 
+def parts_of(config: Any) -> dict[str, Any]:
+    """The configurations of a model's parts, such as its text model, by name."""
+    named = {name: getattr(config, name, None) for name in type(config).sub_configs}
+    return {name: part for name, part in named.items() if part is not None}
+
+
 def vocabulary_size(config: Any) -> int | None:
     """Number of token ids that a model of this configuration reads; None for CANINE, which reads any character."""
     for part in (config, config.get_text_config()):

@@ -86,6 +86,8 @@ class RobustTrainer(AuxiliaryTrainer):
     """Whether the method trains a model that gives a text several labels."""
     trains_lora: ClassVar[bool] = True
     """Whether the method trains a model that has LoRA adapters (``--lora_rank``)."""
+    needs_dropout: ClassVar[bool] = False
+    """Whether the method refuses a model without dropout."""
     batch_relative: bool = False
     """Whether the loss depends on which rows share a micro-batch; if batches are split, a warning says so."""
     row_wise: Mapping[str, Any] = {}

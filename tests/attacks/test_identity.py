@@ -13,9 +13,12 @@ from test_language_model import build_lm
 from tiny import build_model, build_tokenizer, table
 
 from hf_robust.attacks import ATTACKS, Resources, attack_dataset
+from hf_robust.attacks.parts.candidates import RandomStates
+from hf_robust.attacks.parts.characters import SimilarCharacters
 from hf_robust.attacks.parts.goals import Target
 from hf_robust.attacks.parts.word_distance import WordVectors
-from hf_robust.words import TEXTATTACK_WORDS
+from hf_robust.lexicons import TableLexicon
+from hf_robust.words import TEXTATTACK_WORDS, Text
 
 if find_spec("textattack") is None:
     pytest.skip("TextAttack is not installed (requirements-textattack.txt)", allow_module_level=True)
@@ -30,9 +33,11 @@ from benchmarks.performance.textattack_recipes import SideA, side_a  # noqa: E40
 BAD_CHARACTERS = ("homoglyphs", "deletion_characters", "reordering_characters")
 RECIPES = (
     *("synonym", "textfooler", "pwws", "deepwordbug", "textbugger", "a2t", "input_reduction"),
-    *("bert_attack", "kuleshov", "pruthi", "french", "spanish"),
+    *("bert_attack", "kuleshov", "pruthi", "french", "spanish", "chinese"),
 )
 STOP_WORDS = ("the", "and", "with", "was")
+# What the tiny tokenizer reads of these words differs, so that a swap changes more than one token into [UNK].
+SIMILAR = table({"o": ["a"], "i": ["l", "1"], "a": ["o", "e"]}, "synonym")
 
 
 def parts_of_both(**changes: Any) -> Resources:
@@ -48,6 +53,7 @@ def parts_of_both(**changes: Any) -> Resources:
         "masked_lm": masked_lm(),
         "language_model": build_lm(),
         "word_vectors": WordVectors(cases, numbers, "test"),
+        "similar_characters": SIMILAR,
     }
     without_lists = {"names": None, "locations": None, **changes}
     return resources(synonyms=synonyms, stop_words=frozenset(STOP_WORDS), **models, **without_lists)
@@ -57,6 +63,8 @@ def both(name: str, parts: Resources, columns: int, seed: int = 0, rows: int = 4
     """Both sides' records, with one table of scores, so that no noise can come between them."""
     target = SharedVictim(build_model(), build_tokenizer())
     chosen = examples(target, rows, columns, seed)
+    if name == "chinese":  # TextAttack's side has swaps of single characters alone
+        parts = replace(parts, masked_lm=None)
     with target.measuring(seed):
         of_a = list(side_a(name, SideA(parts, target, STOP_WORDS)).run(target, chosen, seed))
         # `synonym` has words of its own, and is TextAttack's in all else.
@@ -106,3 +114,29 @@ def test_both_engines_agree_on_a_target(name: str) -> None:
     of_b = attack_dataset(native, target, rows, seed=0, progress=False)
     assert [(a.idx, found) for a, b in zip(of_a, of_b, strict=True) if (found := difference(name, a, b))] == []
     assert {b.status for b in of_b} == {"succeeded", "failed"}
+
+
+def test_look_alikes_of_chinese_characters_are_proposed_as_textattack_proposes_them() -> None:
+    """On words with one character that has look-alikes: in others TextAttack keeps the changes of earlier ones."""
+    from textattack.shared.data import MORPHONYM_LS
+    from textattack.transformations import ChineseMorphonymCharacterSwap
+
+    look_alikes: dict[str, list[str]] = {}
+    for group in MORPHONYM_LS:
+        for character in group:
+            look_alikes.setdefault(character, []).extend(other for other in group if other != character)
+    ours, theirs = SimilarCharacters(TableLexicon(look_alikes)), ChineseMorphonymCharacterSwap()
+    for character in list(look_alikes)[::50]:
+        word = f"x{character}"
+        proposed = [*ours.substitutes(Text((word,)), 0, RandomStates(0))]
+        # Some groups of TextAttack's hold an empty string, which deletes the character.
+        assert {*proposed} == {*theirs._get_replacement_words(word)} - {word, "x"}
+        assert proposed and len(proposed) == len({*proposed})
+
+
+def test_the_whole_chinese_recipe_cannot_be_built() -> None:
+    """As the docs say: pandas refuses to read its homophones, in a file that the wheel lacks."""
+    from textattack.transformations import ChineseHomophoneCharacterSwap
+
+    with pytest.raises((ValueError, FileNotFoundError)):
+        ChineseHomophoneCharacterSwap()

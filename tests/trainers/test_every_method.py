@@ -21,6 +21,7 @@ from tiny import (
     build_tokenizer,
     build_trainer,
     dense_synonyms,
+    model_for,
     review_data,
     weights,
 )
@@ -84,8 +85,7 @@ class TestEveryMethod:
     def test_every_parameter_and_every_part_receives_gradient(
         self, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        # With dropout, without which two draws of it are equal (r_drop).
-        trainer = build_trainer(name, tmp_path, model=build_model(dropout=0.1), **METHODS[name].mid_run)
+        trainer = build_trainer(name, tmp_path, **METHODS[name].mid_run)
         parts: dict[str, torch.Tensor] = {}
         monkeypatch.setattr(trainer, "log_parts", parts.update)
         trainer.callback_handler.on_epoch_begin(trainer.args, trainer.state, trainer.control)  # generates views
@@ -170,7 +170,7 @@ class TestEveryMethod:
         arguments = METHODS[name].zero_strength
         if arguments is None:
             pytest.skip("no arguments make it plain training")
-        normal = train("normal", tmp_path / "normal")
+        normal = train("normal", tmp_path / "normal", model=model_for(name))
         zero = weights(train(name, tmp_path / "zero", **arguments))
         assert_same(weights(normal), {key: value for key, value in zero.items() if AUXILIARY_ATTRIBUTE not in key})
 
@@ -206,7 +206,7 @@ class TestEveryMethod:
         pytest.importorskip("peft")
         # As pre-training leaves it: without a pooler and a head.
         AutoModelForMaskedLM.from_config(build_model().config).save_pretrained(tmp_path / "base")
-        args = ModelArguments(model_name_or_path=str(tmp_path / "base"), lora_rank=2, lora_dropout=0.0)
+        args = ModelArguments(model_name_or_path=str(tmp_path / "base"), lora_rank=2)
         model = load_model(args, load_config(args), named_labels(("bad", "good")))
         if not METHODS[name].trains_lora:
             with pytest.raises(ValueError, match=f"{name} makes adapters of its own.*merge"):
@@ -233,7 +233,7 @@ class TestEveryMethod:
             with pytest.raises(ValueError, match="adapters need linear layers in the encoder.*has none"):
                 build_trainer(name, tmp_path, model=build_model(kind))
             return
-        trainer = train(name, tmp_path, model=build_model(kind), max_steps=2, learning_rate=0.01)
+        trainer = train(name, tmp_path, model=build_model(kind, dropout=0.1), max_steps=2, learning_rate=0.01)
         assert all(math.isfinite(e["loss"]) for e in trainer.state.log_history if "loss" in e)
 
     @pytest.mark.slow_but("bat_triplet")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from ascent_parts import gradients_of, prepared
-from tiny import build_model, build_tokenizer, build_trainer, review_rows
+from tiny import build_model, build_tokenizer, build_trainer, model_for, review_rows
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from hf_robust.data import TextDataset
@@ -27,8 +27,8 @@ def data(count: int = 16) -> TextDataset:
     return TextDataset(rows, ("sentence",), build_tokenizer(), max_length=32)
 
 
-def options(**changes: Any) -> dict[str, Any]:
-    model = build_model(num_labels=NUM_LABELS, problem_type="multi_label_classification")
+def options(name: str = "normal", **changes: Any) -> dict[str, Any]:
+    model = model_for(name, num_labels=NUM_LABELS, problem_type="multi_label_classification")
     return {"model": model, "data": data(), **changes}
 
 
@@ -39,7 +39,7 @@ def test_all_methods_that_perturb_embeddings_train_several_labels() -> None:
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_a_method_trains_and_evaluates(name: str, tmp_path: Path) -> None:
-    trainer = build_trainer(name, tmp_path, **options(eval_data=data(8)))
+    trainer = build_trainer(name, tmp_path, **options(name, eval_data=data(8)))
     before = {key: value.clone() for key, value in trainer.model.named_parameters()}
     trainer.train()
     assert any(not torch.equal(before[key], value) for key, value in trainer.model.named_parameters() if key in before)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import logging
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from architectures import build_architecture
 from tiny import build_model, build_trainer
 from torch import nn
 
@@ -76,9 +77,43 @@ def two_passes(model: nn.Module, batch: dict[str, torch.Tensor]) -> list[torch.T
         return [model(**batch).logits for _ in range(2)]
 
 
-def test_a_model_without_dropout_gets_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, logger="hf_robust.trainers.r_drop"):
-        build_trainer("r_drop", tmp_path, model=build_model(dropout=0.1)).train()
-        assert not caplog.messages
-        build_trainer("r_drop", tmp_path).train()
-    assert [message[:47] for message in caplog.messages] == ["r_drop: two draws of dropout give equal predict"]
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [("bert", "attention_probs_dropout_prob or hidden_dropout_prob"), ("llama", "attention_dropout")],
+)
+class TestModelsWithoutDropout:
+    def test_are_refused_before_training(self, kind: str, fields: str, tmp_path: Path) -> None:
+        trainer = build_trainer("r_drop", tmp_path, model=build_architecture(kind))
+        message = f"^r_drop compares two draws of dropout, and {kind}For.* so that it has no dropout; set {fields} of"
+        with pytest.raises(ValueError, match=re.compile(message, re.IGNORECASE)):
+            trainer.train()
+        assert trainer.state.global_step == 0 and not trainer.state.log_history
+
+    def test_are_trained_without_a_second_draw_with_dropout_or_with_adapters(
+        self, kind: str, fields: str, tmp_path: Path
+    ) -> None:
+        models = {
+            "alone": (build_architecture(kind), {"r_drop_alpha": 0.0}),
+            "dropout": (build_architecture(kind, dropout=0.1), {}),
+            # At the first step an adapter adds nothing, so that its dropout changes no prediction.
+            "adapters": (adapted(build_architecture(kind)), {"learning_rate": 0.5}),
+        }
+        for name, (model, options) in models.items():
+            trainer = build_trainer("r_drop", tmp_path / name, model=model, **options)
+            trainer.train()
+            divergences = [entry.get("loss_divergence") for entry in trainer.state.log_history[:-1]]
+            assert divergences == [None] * 3 if name == "alone" else divergences[-1] > 0
+
+
+def adapted(model: nn.Module) -> nn.Module:
+    peft = pytest.importorskip("peft")
+    config = peft.LoraConfig(task_type="SEQ_CLS", r=2, lora_alpha=16, lora_dropout=0.3, target_modules="all-linear")
+    return peft.get_peft_model(model, config)
+
+
+def test_equal_draws_in_the_middle_of_training_end_nothing(tmp_path: Path) -> None:
+    """Rounded logits of a certain model can be equal in a batch."""
+    trainer = build_trainer("r_drop", tmp_path)
+    logits = torch.tensor([[1.0, 2.0]])
+    trainer._divergence(logits, logits + torch.tensor([0.5, 0.0]))
+    assert trainer._divergence(logits, logits).item() == 0

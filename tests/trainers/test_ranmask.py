@@ -83,3 +83,19 @@ def test_a_tokenizer_without_a_mask_token_is_refused(tmp_path: Path) -> None:
 def test_a_rate_out_of_range_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--ranmask_rate must be between 0.0 and 0.99, got 1.0; 0 masks no word"):
         build_trainer("ranmask", tmp_path, ranmask_rate=1.0)
+
+
+@pytest.mark.parametrize(
+    ("words", "rate", "masks"), [(9, 0.05, False), (11, 0.05, True), (2, 0.9, False), (3, 0.4, True)]
+)
+def test_a_rate_that_masks_no_word_is_refused(words: int, rate: float, masks: bool, tmp_path: Path) -> None:
+    rows = [{"sentence": " ".join(["good"] * words), "label": row % 2} for row in range(8)]
+    options: dict[str, Any] = {"data": review_data(rows=rows), "ranmask_rate": rate}
+    if masks:
+        build_trainer("ranmask", tmp_path, **options)
+        return
+    message = (
+        f"--ranmask_rate {rate} masks no word of the training texts: they have at most {words} open words.*normal"
+    )
+    with pytest.raises(ValueError, match=message):
+        build_trainer("ranmask", tmp_path, **options)

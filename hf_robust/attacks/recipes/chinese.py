@@ -25,10 +25,11 @@ def chinese(resources: Resources) -> Attack:
     changes twice.
 
     Differs from TextAttack, whose recipe cannot be built from its wheel (a file is missing, and HowNet and XLM-R are
-    downloaded), so its results are not promised: words are separated by ICU, not jieba. Sememes are those of a table,
-    not OpenHowNet's similarity. The masked language model reads its own mask at the word's place, where TextAttack's
-    reads "[MASK]" as letters and the token at the word's number. One character is replaced at a time, where
-    TextAttack's look-alikes keep the earlier ones.
+    downloaded): the rest of it gives the same results with swaps of single characters alone, and the whole is not
+    promised. Words are separated by ICU, not jieba. Sememes are those of a table, not OpenHowNet's similarity. The
+    masked language model reads its own mask at the word's place, where TextAttack's reads "[MASK]" as letters and the
+    token at the word's number. One character is replaced at a time, where TextAttack's look-alikes keep the earlier
+    ones.
 
     Raises:
         ValueError: none of the three is given, or stop words are missing.
