@@ -10,6 +10,7 @@ import dataclasses
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, TextIO
 
 from hf_robust.cli.flags import add_attack_flags, output_folder
@@ -122,10 +123,11 @@ def wants_colour(stream: TextIO) -> bool:
 def choose_pairs(records: Mapping[str, Sequence[AttackRecord]], count: int) -> list[tuple[str, AttackRecord]]:
     """Choose up to ``count`` successes that changed a text: the first of each attack, then the second of each."""
     successes = {
-        name: [record for record in results if record.status == "succeeded" and record.original != record.perturbed]
+        name: (record for record in results if record.status == "succeeded" and record.original != record.perturbed)
         for name, results in records.items()
     }
-    ranked = [(rank, name, record) for name, found in successes.items() for rank, record in enumerate(found[:count])]
+    firsts = {name: islice(found, count) for name, found in successes.items()}
+    ranked = [(rank, name, record) for name, found in firsts.items() for rank, record in enumerate(found)]
     return [(name, record) for _, name, record in sorted(ranked, key=lambda item: item[0])[:count]]
 
 
