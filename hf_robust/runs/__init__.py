@@ -22,7 +22,7 @@ from hf_robust.runs.command import (
     redact_command,
     without_remarks,
 )
-from hf_robust.runs.file_list import FileList
+from hf_robust.runs.file_list import FileDict, FileList
 from hf_robust.runs.files import (
     ADVERSARY_WEIGHTS_FILE,
     ARGUMENTS_FILE,
@@ -114,6 +114,7 @@ __all__ = [
     "UNKNOWN_METHOD",
     "TRAIN_COMMAND",
     "ADVERSARY_WEIGHTS_FILE",
+    "FileDict",
     "FileList",
     "Flags",
     "HistoryLine",

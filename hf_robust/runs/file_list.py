@@ -1,10 +1,10 @@
-"""``FileList``: a list whose items are in a temporary file, so that it takes hardly any memory."""
+"""``FileList`` and ``FileDict``: a list and a dict whose items are in a temporary file, not in memory."""
 
 from __future__ import annotations
 
 import pickle
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from tempfile import SpooledTemporaryFile
 from typing import Any, Generic, TypeVar, overload
 
@@ -12,6 +12,7 @@ IN_MEMORY = 2**18
 """Bytes up to which a list stays in memory."""
 
 Item = TypeVar("Item")
+Key = TypeVar("Key")
 
 
 class FileList(Sequence[Item], Generic[Item]):
@@ -86,3 +87,33 @@ class FileList(Sequence[Item], Generic[Item]):
 
     def __reduce__(self) -> tuple[type[list[Item]], tuple[list[Item]]]:
         return list, (list(self),)
+
+
+class FileDict(Mapping[Key, Item], Generic[Key, Item]):
+    """A dict whose keys are in memory and whose values are in a ``FileList``.
+
+    >>> table = FileDict()
+    >>> table["good"] = ["fine"]
+    >>> table["good"], "bad" in table
+    (['fine'], False)
+    """
+
+    def __init__(self) -> None:
+        self._places: dict[Key, int] = {}
+        self._values = FileList[Item]()
+
+    def __setitem__(self, key: Key, value: Item) -> None:
+        self._places[key] = len(self._values)
+        self._values.append(value)
+
+    def __getitem__(self, key: Key) -> Item:
+        return self._values[self._places[key]]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._places
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from hf_robust.runs import FileList, Ranks, file_list, ranks
+from hf_robust.runs import FileDict, FileList, Ranks, file_list, ranks
 
 
 @pytest.mark.parametrize("limit", [1, 100, 2**20])
@@ -30,6 +30,16 @@ def test_it_is_the_list_of_its_items(limit, monkeypatch):
     stored.append(items[0])
     assert list(stored) == [*items, items[0]]
     assert (stored._file._rolled) == (limit < 2**20)
+
+
+def test_a_dict_keeps_the_last_value_of_a_key():
+    stored, expected, draw = FileDict(), {}, random.Random(1)
+    for number in range(200):
+        key = draw.randrange(40)
+        stored[key] = expected[key] = [number]
+    assert dict(stored) == expected and len(stored) == len(expected) and 41 not in stored and stored.get(41) is None
+    with pytest.raises(KeyError):
+        stored[41]
 
 
 def test_two_readers_do_not_disturb_each_other():
