@@ -57,7 +57,7 @@ from hf_robust.reports import percent, union_label
 from hf_robust.reports.aims import has_clean_texts
 from hf_robust.reports.cells import points
 from hf_robust.reports.stopping import stopping_sentence
-from hf_robust.runs import JOURNAL_FOLDER, RESULTS_FOLDER, Ranks, read_records, write_records
+from hf_robust.runs import JOURNAL_FOLDER, RESULTS_FOLDER, Ranks, each_record, write_records
 
 logger = logging.getLogger(__name__)
 
@@ -238,7 +238,7 @@ class AttackCallback(Measurement):
         earlier = [number for number in measured if number < round(epoch, 4) and measured[number].exists()]
         if not earlier:
             return {}
-        records = read_records(measured[max(earlier)])
+        records = each_record(measured[max(earlier)])
         return {record.idx: tuple(record.perturbed) for record in records if record.status == "succeeded"}
 
     def _warn_if_metric_is_nan(self, metrics: Mapping[str, float]) -> None:
@@ -281,7 +281,7 @@ class AttackCallback(Measurement):
             for name, each in records.items():
                 write_records(folder / epoch / f"{name}.jsonl", each)
 
-        on_the_data: list[AttackRecord] = next(iter(results_on_data(self.attacks, records).values()), [])
+        on_the_data: Sequence[AttackRecord] = next(iter(results_on_data(self.attacks, records).values()), [])
         predictions = [(record.label, record.original_prediction) for record in on_the_data]
         return Part("attacks", line, "  ".join(rates), write, predictions)
 

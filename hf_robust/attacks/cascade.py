@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import heapq
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby, repeat
 from typing import Any
 
 from hf_robust.attacks.attack import Attack, Example
 from hf_robust.attacks.parts.goals import Misclassify
 from hf_robust.attacks.quality import Quality
 from hf_robust.metrics import AttackRecord
+from hf_robust.runs import FileList
 
-AttackOne = Callable[[Any, Sequence[Example]], tuple[list[AttackRecord], float]]
-"""Runs one attack on some examples; returns their records and the seconds that it took."""
+AttackOne = Callable[[Any, Sequence[Example]], tuple[Sequence[AttackRecord], float]]
+"""Runs one attack on some examples; returns their records, sorted by ``idx``, and the seconds that it took."""
 
 
 @dataclass
@@ -62,20 +65,30 @@ class Cascade:
         """The first attack that has a table, whose coverage is reported; None if no attack has one."""
         return next((member for member in self.members if member.candidates.lookup is not None), None)
 
-    def run(self, examples: Sequence[Example], attack_one: AttackOne) -> tuple[list[AttackRecord], dict[str, float]]:
+    def run(
+        self, examples: Sequence[Example], attack_one: AttackOne
+    ) -> tuple[Sequence[AttackRecord], dict[str, float]]:
         """Return a record for each example, sorted by ``idx``, and the seconds of each attack that met one."""
-        met: dict[int, dict[str, AttackRecord]] = {example.idx: {} for example in examples}
-        left, seconds = list(examples), {}
+        by_member, seconds, left = dict[str, Sequence[AttackRecord]](), dict[str, float](), list(examples)
         for member in self.members:
             if not left:
                 break
             records, seconds[member.name] = attack_one(member, left)
-            for record in records:
-                met[record.idx][member.name] = record
+            by_member[member.name] = records
             withstood = {record.idx for record in records if record.status == "failed"}
             left = [example for example in left if example.idx in withstood]
-        records = [_joined(met[idx]) for idx in sorted(met)]
-        return self.quality.measured(records), seconds
+        return FileList(self.quality.measured(map(_joined, _by_example(by_member)))), seconds
+
+
+def _by_example(by_member: Mapping[str, Sequence[AttackRecord]]) -> Iterator[dict[str, AttackRecord]]:
+    """Yield the records of each example by the attacks that met it, one example at a time, sorted by ``idx``."""
+    numbered = [zip(repeat(name), records, strict=False) for name, records in by_member.items()]
+    for _, met in groupby(heapq.merge(*numbered, key=_idx), key=_idx):
+        yield dict(met)
+
+
+def _idx(named: tuple[str, AttackRecord]) -> int:
+    return named[1].idx
 
 
 def _joined(by_member: Mapping[str, AttackRecord]) -> AttackRecord:

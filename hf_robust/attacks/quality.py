@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from hf_robust.metrics import AttackRecord
 
 SAME_MEANING = 0.840845057
 """Least similarity of a text that still means the same: TextFooler's threshold (Jin et al. 2020), angular."""
+PART = 1000
+"""Number of records whose successes are measured together."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,13 @@ class Quality:
     language_model: LanguageModel | None = None
     antonyms: Lexicon | None = None
 
-    def measured(self, records: Sequence[AttackRecord]) -> list[AttackRecord]:
-        """The records, in which successes have their ``quality``."""
+    def measured(self, records: Iterable[AttackRecord]) -> Iterator[AttackRecord]:
+        """Yield the records, in which successes have their ``quality``; memory holds ``PART`` of them."""
+        left = iter(records)
+        while part := list(islice(left, PART)):
+            yield from self._measured(part)
+
+    def _measured(self, records: Sequence[AttackRecord]) -> list[AttackRecord]:
         successes = [record for record in records if record.status == "succeeded"]
         columns: dict[str, Sequence[float]] = {}
         if self.encoder is not None and successes:

@@ -65,7 +65,8 @@ def certify_texts(
     ids = range(len(texts)) if ids is None else ids
     _check(texts, labels, ids, num_labels)
     book = LineJournal(journal, Certificate.from_json)
-    done = {idx: book.records[idx] for idx in ids if idx in book.records}
+    wanted = set(ids)
+    done = {certificate.idx: certificate for certificate in book.earlier() if certificate.idx in wanted}
     waiting = [place for place, idx in enumerate(ids) if idx not in done]
     for place, idx in enumerate(ids):
         if idx in done:

@@ -6,13 +6,13 @@ Prints the rates, and some adversarial texts with their originals; changed words
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, TextIO
 
-from hf_robust.cli.flags import add_attack_flags, output_folder
+from hf_robust.cli.flags import add_attack_flags, from_flags, output_folder
 from hf_robust.metrics import AttackRecord
 from hf_robust.reports.marked import Pieces, marked_differences
 
@@ -68,13 +68,7 @@ def run(options: argparse.Namespace) -> str:
     if not (options.attacks or options.replay) and options.attack_backend == "native":
         options.attacks = [STANDARD]
     options.output_dir = output_folder(options)
-    values = vars(options)
-    flags = AttackArguments(
-        **{field.name: values[field.name] for field in dataclasses.fields(AttackArguments) if field.name in values}
-    )
-    attack_options = AttackOptions(
-        **{field.name: values[field.name] for field in dataclasses.fields(AttackOptions) if field.name in values}
-    )
+    flags, attack_options = from_flags(AttackArguments, options), from_flags(AttackOptions, options)
     results = measure_attacks(attack_options, flags, given)
     if not attack_options.ranks.is_first:
         return ""
@@ -122,10 +116,11 @@ def wants_colour(stream: TextIO) -> bool:
 def choose_pairs(records: Mapping[str, Sequence[AttackRecord]], count: int) -> list[tuple[str, AttackRecord]]:
     """Choose up to ``count`` successes that changed a text: the first of each attack, then the second of each."""
     successes = {
-        name: [record for record in results if record.status == "succeeded" and record.original != record.perturbed]
+        name: (record for record in results if record.status == "succeeded" and record.original != record.perturbed)
         for name, results in records.items()
     }
-    ranked = [(rank, name, record) for name, found in successes.items() for rank, record in enumerate(found[:count])]
+    firsts = {name: islice(found, count) for name, found in successes.items()}
+    ranked = [(rank, name, record) for name, found in firsts.items() for rank, record in enumerate(found)]
     return [(name, record) for _, name, record in sorted(ranked, key=lambda item: item[0])[:count]]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_robust.cli.flags import add_attack_flags, output_folder
+from hf_robust.cli.flags import add_attack_flags, from_flags, output_folder
 
 if TYPE_CHECKING:
     from hf_robust.attacks import AttackArguments
@@ -61,13 +61,7 @@ def run(options: argparse.Namespace) -> str:
     from hf_robust.wiring.restored import text_length
 
     options.output_dir = output_folder(options)
-    values = vars(options)
-    flags = AttackArguments(
-        **{field.name: values[field.name] for field in dataclasses.fields(AttackArguments) if field.name in values}
-    )
-    attack = AttackOptions(
-        **{field.name: values[field.name] for field in dataclasses.fields(AttackOptions) if field.name in values}
-    )
+    flags, attack = from_flags(AttackArguments, options), from_flags(AttackOptions, options)
     twin = options.twin or str(Path(options.model) / PEER_FOLDER)
     if options.twin is None and not Path(twin).is_dir():
         raise ValueError(

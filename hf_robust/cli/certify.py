@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_robust.cli.flags import add_checkpoint_flags, output_folder
+from hf_robust.cli.flags import add_checkpoint_flags, from_flags, output_folder
 
 if TYPE_CHECKING:
     from hf_robust.attacks import AttackArguments, Example, Victim
@@ -135,7 +134,7 @@ def run(options: argparse.Namespace) -> str:
     _check_draws(options, flags)
     # A table is loaded before the model, so that a missing one is an error at the start; masks need the tokenizer.
     substitutions = _table_of(options, flags) if flags.vote_mask_rate is None else None
-    attack_options = AttackOptions(**_fields_of(options, AttackOptions))
+    attack_options = from_flags(AttackOptions, options)
     model, tokenizer = load_classifier(options.model, options.device)
     refuse_without_classes(options.model, model.config)
     smoothing = substitutions or draws_of(flags, options.seed, None, tokenizer)
@@ -179,7 +178,7 @@ def _attack_flags(options: argparse.Namespace) -> AttackArguments:
     if options.attack_backend == "native" and is_flag_read("attack_lexicon", options.attacks):
         options.attack_lexicon = options.attack_lexicon or options.neighbours
     sample = {"attack_num_examples": options.num_examples, "attack_seed": options.seed}
-    flags = AttackArguments(**_fields_of(options, AttackArguments), **sample)
+    flags = from_flags(AttackArguments, options, **sample)
     check_flags_are_read(flags, flags.recipes, (), protects=True)
     return flags
 
@@ -240,12 +239,6 @@ def _about_attacks(votes: int) -> str:
         f"for "
         "a vote of very many draws.\n"
     )
-
-
-def _fields_of(options: argparse.Namespace, kind: Any) -> dict[str, Any]:
-    """Return the options that are fields of a dataclass."""
-    names = [field.name for field in dataclasses.fields(kind)]
-    return {name: getattr(options, name) for name in names if hasattr(options, name)}
 
 
 def refuse_without_classes(name: str, config: Any) -> None:

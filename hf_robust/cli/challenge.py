@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_robust.cli.flags import add_checkpoint_flags, output_folder
+from hf_robust.cli.flags import add_checkpoint_flags, from_flags, output_folder
 
 if TYPE_CHECKING:
     from hf_robust.attacks import Example
@@ -61,8 +60,7 @@ def run(options: argparse.Namespace) -> str:
     from hf_robust.wiring.measured_checkpoint import Checkpoint
 
     options.output_dir = output_folder(options)
-    names = [field.name for field in dataclasses.fields(AttackOptions)]
-    data_options = AttackOptions(**{name: getattr(options, name) for name in names if hasattr(options, name)})
+    data_options = from_flags(AttackOptions, options)
     first = Checkpoint.load(options.model, options.data, data_options)
     others = [Checkpoint.load(source, options.data, data_options) for source in options.models]
     mask_tokens = [mask_token_of(model) for model in (first, *others)]  # refuse models before the set is made
@@ -151,32 +149,21 @@ def _as_file_attack(
     options: argparse.Namespace, first: Checkpoint, challenged: Sequence[ChallengeText], plain: Outputs
 ) -> AttackResults:
     """Measure the set as ``--attacks file:PATH`` would, so that reports can read this folder like any other."""
-    from hf_robust.attacks import attack_dataset, examples_of
     from hf_robust.attacks.static import labelled_file
-    from hf_robust.data.splits import describe_data
-    from hf_robust.metrics import AttackSummary
-    from hf_robust.runs import measured_card
-    from hf_robust.wiring.attack_results import AttackResults
 
     name = f"{STEM}_{options.mask}"
-    attack = labelled_file(name, SET_FILE, _masked_examples(first, challenged))
-    records = attack_dataset(attack, first.victim, examples_of(attack, []), progress=False)
-    data = describe_data(first.splits.corpus, None, first.dataset, first.splits.labels)
-    cut = sum(text.example.idx in first.dataset.cut_rows for text in challenged)
-    data |= {"eval_samples": len(challenged), "eval_cut": cut}
-    data["challenge_sample"] = f"{options.num_examples} rows, seed {options.seed}"
-    card = measured_card(
-        options.model,
-        options.command_line,
-        data=data,
-        attacks={name: attack.describe()},
-        **first.splits.labels.describe(),
+    return first.attacked(
+        {name: labelled_file(name, SET_FILE, _masked_examples(first, challenged))},
+        [],
+        command_line=options.command_line,
         seed=options.seed,
+        data={
+            "eval_samples": len(challenged),
+            "eval_cut": sum(text.example.idx in first.dataset.cut_rows for text in challenged),
+            "challenge_sample": f"{options.num_examples} rows, seed {options.seed}",
+        },
+        label_permutation=first.permuted(plain),
     )
-    if permuted := first.permuted(plain):
-        card["label_permutation"] = permuted
-    card |= first.restored.card
-    return AttackResults({name: records}, {name: AttackSummary.from_records(records)}, {name: attack}, card)
 
 
 def _masked_examples(first: Checkpoint, challenged: Sequence[ChallengeText]) -> list[Example]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from hf_robust.wiring.flag_format import FlagFormatter
 
+Built = TypeVar("Built")
 DATA_SOURCES = "a csv, tsv, json, jsonl or parquet file, a GLUE task, a folder, or a Hub id"
 """What ``--data`` takes, for help texts."""
 
@@ -127,6 +131,12 @@ def add_device(parser: argparse._ActionsContainer, model: str = "the model runs"
         metavar="NAME",
         help=f"Device on which {model}, such as cpu or cuda:1. Default: a GPU if there is one.",
     )
+
+
+def from_flags(kind: Callable[..., Built], options: argparse.Namespace, **given: Any) -> Built:
+    """Build a dataclass from the flags that have the names of its fields, and from fields that are ``given``."""
+    names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    return kind(**{**{name: value for name, value in vars(options).items() if name in names}, **given})
 
 
 def output_folder(options: argparse.Namespace) -> Path:

@@ -8,13 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_robust.cli.flags import add_checkpoint_flags, output_folder
+from hf_robust.cli.flags import add_checkpoint_flags, from_flags, output_folder
 
 if TYPE_CHECKING:
     from hf_robust.attacks import Example
     from hf_robust.attacks.universal_trigger import Trigger
     from hf_robust.metrics import AttackRecord
-    from hf_robust.wiring.attack_results import AttackResults
     from hf_robust.wiring.measured_checkpoint import Checkpoint
 
 STEM, FOUND, CONTROL = "trigger", "universal_trigger", "random_trigger"
@@ -68,8 +67,7 @@ def run(options: argparse.Namespace) -> str:
         if getattr(options, flag) < 1:
             raise ValueError(f"--{flag} must be at least 1, got {getattr(options, flag)}.")
     options.output_dir = output_folder(options)
-    names = [field.name for field in dataclasses.fields(AttackOptions)]
-    data_options = AttackOptions(**{name: getattr(options, name) for name in names if hasattr(options, name)})
+    data_options = from_flags(AttackOptions, options)
     checkpoint = Checkpoint.load(options.model, options.data, data_options)
     checkpoint.victim.check_saliency("finding a trigger by gradient")
     rows = choose_rows(checkpoint, data_options, options)
@@ -78,7 +76,13 @@ def run(options: argparse.Namespace) -> str:
         name: trigger_attack(name, {label: trigger.words for label, trigger in found.items()})
         for name, found in ((FOUND, triggers), (CONTROL, controls))
     }
-    results = _measured(options, checkpoint, attacks, rows)
+    results = checkpoint.attacked(
+        attacks,
+        rows.measured,
+        command_line=options.command_line,
+        seed=options.seed,
+        data={"eval_samples": len(rows.measured), "found_on": len(rows.found_on), "left_out": rows.left_out},
+    )
     folder = claim_folder(STEM, options.output_dir)
     numbers = [_numbers(label, triggers, controls, rows, results.records) for label in sorted(triggers)]
     for number in numbers:
@@ -155,35 +159,6 @@ def _find(
             triggers[label] = find_trigger(victim, examples, length=length)
             controls[label] = random_trigger(victim, examples, triggers[label].tried, options.seed, length)
     return triggers, controls
-
-
-def _measured(
-    options: argparse.Namespace, checkpoint: Checkpoint, attacks: Mapping[str, Any], rows: Rows
-) -> AttackResults:
-    from hf_robust.attacks import attack_dataset
-    from hf_robust.data.splits import describe_data
-    from hf_robust.metrics import AttackSummary
-    from hf_robust.runs import measured_card
-    from hf_robust.wiring.attack_results import AttackResults
-
-    records = {
-        name: attack_dataset(attack, checkpoint.victim, rows.measured, progress=False)
-        for name, attack in attacks.items()
-    }
-    splits = checkpoint.splits
-    data = describe_data(splits.corpus, None, checkpoint.dataset, splits.labels)
-    data |= {"eval_samples": len(rows.measured), "found_on": len(rows.found_on), "left_out": rows.left_out}
-    card = measured_card(
-        options.model,
-        options.command_line,
-        data=data,
-        attacks={name: attack.describe() for name, attack in attacks.items()},
-        **splits.labels.describe(),
-        seed=options.seed,
-    )
-    card |= checkpoint.restored.card
-    summaries = {name: AttackSummary.from_records(found) for name, found in records.items()}
-    return AttackResults(records, summaries, attacks, card)
 
 
 def _numbers(

@@ -32,9 +32,9 @@ def asr_at_budget(records: Sequence[AttackRecord], budgets: Sequence[int]) -> li
     """
     if any(budget < 1 for budget in budgets):
         raise ValueError(f"a budget must be at least 1 (the clean text is query 1), got {min(budgets)}.")
-    attacked = [record for record in records if record.status != "skipped"]
-    successes = [record.queries for record in attacked if record.status == "succeeded"]
-    return [ratio(sum(queries <= budget for queries in successes), len(attacked)) for budget in budgets]
+    attacked = sum(record.status != "skipped" for record in records)
+    successes = [record.queries for record in records if record.status == "succeeded"]
+    return [ratio(sum(queries <= budget for queries in successes), attacked) for budget in budgets]
 
 
 def budgets_up_to(records: Sequence[AttackRecord]) -> list[int]:

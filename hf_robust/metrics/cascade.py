@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from hf_robust.metrics.records import AttackRecord
 if TYPE_CHECKING:
     from hf_robust.metrics.confidence_sequence import ConfidenceSequence
 
-_MEANS = ("similarity", "surprise")
+_MEANS = ("changed_share", "similarity", "surprise")
 _COUNTS = {"antonym": "antonyms", "same_meaning": "same_meaning"}
 
 
@@ -37,33 +38,30 @@ def members_of(
     """The attacks of a cascade in their order, by the records of the cascade."""
     summaries = []
     for name in names:
-        met = [record for record in records if record.members and name in record.members]
-        attacked = [record for record in met if record.status != "skipped"]
-        added = [record for record in attacked if record.status == "succeeded" and _ended_by(record) == name]
-        queries = sum((record.members or {})[name] for record in met)
+        attacked = sum(name in (record.members or {}) for record in records if record.status != "skipped")
+        queries = sum((record.members or {}).get(name, 0) for record in records)
+        quality = quality_of(record for record in records if _ended_by(record) == name)
         took = seconds.get(name, 0.0)
-        summaries.append(MemberSummary(name, len(attacked), len(added), queries, took, quality_of(added)))
+        summaries.append(MemberSummary(name, attacked, int(quality["successes"]), queries, took, quality))
     return summaries
 
 
-def quality_of(records: Sequence[AttackRecord]) -> dict[str, float]:
+def quality_of(records: Iterable[AttackRecord]) -> dict[str, float]:
     """Quality of the successes among the records: their number, means of shares and scores, and counts.
 
     ``changed_share``, ``similarity`` and ``surprise`` are means over successes; ``antonyms`` and ``same_meaning``
     count successes. What was not measured is left out.
     """
-    successes = [record for record in records if record.status == "succeeded"]
-    numbers: dict[str, float] = {"successes": len(successes)}
-    if share := changed_words(successes).get("changed_share"):
-        numbers["changed_share"] = share
-    measured = [record.quality for record in successes if record.quality]
-    for key in _MEANS:
-        values = [quality[key] for quality in measured if key in quality]
-        numbers |= {key: sum(values) / len(values)} if values else {}
-    for key, name in _COUNTS.items():
-        values = [quality[key] for quality in measured if key in quality]
-        numbers |= {name: int(sum(values))} if values else {}
-    return numbers
+    successes, values = 0, defaultdict[str, list[float]](list)
+    for record in records:
+        if record.status == "succeeded":
+            successes += 1
+            changed = changed_words([record])
+            for key, value in {**changed, **(record.quality or {})}.items():
+                values[key].append(value)
+    numbers = {key: sum(values[key]) / len(values[key]) for key in _MEANS if values[key]}
+    numbers |= {name: int(sum(values[key])) for key, name in _COUNTS.items() if values[key]}
+    return {"successes": successes, **numbers}
 
 
 def cascade_history(
@@ -97,4 +95,4 @@ def cascade_history(
 
 
 def _ended_by(record: AttackRecord) -> str:
-    return list(record.members or {})[-1]
+    return next(reversed(record.members or {}), "")

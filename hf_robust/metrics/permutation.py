@@ -64,10 +64,9 @@ def confusion(labels: Iterable[int], predictions: Iterable[int], num_labels: int
     return counts
 
 
-def permutation_of_records(records: Iterable[AttackRecord], num_labels: int) -> LabelPermutation | None:
+def permutation_of_records(records: Sequence[AttackRecord], num_labels: int) -> LabelPermutation | None:
     """`label_permutation` of the predictions on the clean texts of an attack."""
-    pairs = [(one.label, one.original_prediction) for one in records]
-    labels, predictions = [label for label, _ in pairs], [prediction for _, prediction in pairs]
+    labels, predictions = [one.label for one in records], [one.original_prediction for one in records]
     return label_permutation(confusion(labels, predictions, num_labels))
 
 

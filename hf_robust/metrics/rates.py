@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist, median
@@ -88,11 +89,10 @@ def judged_by(records: Sequence[AttackRecord]) -> tuple[int, int]:
 
     An attack that keeps the prediction has none, and is judged by its success rate: ``(succeeded, attacked)``.
     """
-    attacked = [record for record in records if record.status != "skipped"]
-    succeeded = sum(record.status == "succeeded" for record in attacked)
+    number = Counter(record.status for record in records)
     if records_keep_prediction(records):
-        return succeeded, len(attacked)
-    return len(attacked) - succeeded, len(records)
+        return number["succeeded"], number["succeeded"] + number["failed"]
+    return number["failed"], len(records)
 
 
 def ratio(part: float, whole: float) -> float:
@@ -163,30 +163,31 @@ class AttackSummary:
             until: the sequence whose interval stopped the attack; None for an attack of all its rows.
             num_rows: with ``until``, the number of rows that there were.
         """
-        attacked = [record for record in records if record.status != "skipped"]
-        succeeded = sum(record.status == "succeeded" for record in attacked)
-        failed = len(attacked) - succeeded
-        extra = _extra(records, attacked)
+        counts = Counter[str]()
+        for record in records:
+            counts.update(_counted(record))
+        succeeded, failed, attacked = counts["succeeded"], counts["failed"], counts["attacked"]
+        extra = _extra(records, counts)
         # An attack without any candidate has no rates: every model withstands it.
-        num_attacked, total = (0, 0) if extra.get("covered") == 0 else (len(attacked), len(records))
+        num_attacked, total = (0, 0) if extra.get("covered") == 0 else (attacked, len(records))
         interval_of = wilson_interval if until is None else until.interval
         asr_low, asr_high = interval_of(succeeded, num_attacked)
         robust, interval = ratio(failed, total), interval_of(failed if total else 0, total)
-        if records_keep_prediction(records):
+        if counts["keeps"]:
             robust, interval = math.nan, (math.nan, math.nan)
         return cls(
             num_examples=len(records),
-            num_attacked=len(attacked),
+            num_attacked=attacked,
             num_succeeded=succeeded,
             num_failed=failed,
-            num_skipped=len(records) - len(attacked),
+            num_skipped=counts["skipped"],
             asr=ratio(succeeded, num_attacked),
             asr_low=asr_low,
             asr_high=asr_high,
             robust_accuracy=robust,
             robust_accuracy_low=interval[0],
             robust_accuracy_high=interval[1],
-            queries=ratio(sum(record.queries for record in attacked), len(attacked)),
+            queries=ratio(counts["queries"], attacked),
             seconds=seconds,
             extra=extra,
             stopping={} if until is None else until.stopping(num_rows or len(records)),
@@ -226,42 +227,62 @@ def saturation_warning(name: str, summary: AttackSummary) -> str:
     )
 
 
-def _extra(records: Sequence[AttackRecord], attacked: Sequence[AttackRecord]) -> dict[str, float]:
-    correct = sum(record.original_prediction == record.label for record in records)
-    extra = {"accuracy": ratio(correct, len(records)), **changed_words(records)}
-    if records and all(record.read is not None for record in records):
-        extra["texts_cut"] = ratio(sum(bool(record.read) for record in records), len(records))
-    counted = [record.saturated for record in attacked if record.saturated is not None]
-    if attacked and len(counted) == len(attacked):
-        extra["saturated_share"] = ratio(sum(counted), sum(record.queries for record in attacked))
-    if records_keep_prediction(records):
-        extra |= obstinacy(attacked)
-    covered = [record for record in attacked if record.stop != "no_candidates"]
+def _counted(record: AttackRecord) -> dict[str, int]:
+    """What one record adds to the counts of an attack; records may be in a file, and are read once for all counts."""
+    counts = {
+        record.status: 1,
+        "correct": record.original_prediction == record.label,
+        "keeps": record.remains is not None,
+        "cut": bool(record.read),
+        "cut_unknown": record.read is None,
+        "candidates": record.num_candidates,
+    }
+    if record.status != "skipped":
+        covered, unknown = record.stop != "no_candidates", record.saturated is None
+        counts |= {"attacked": 1, "queries": record.queries, "covered": covered}
+        counts |= {"saturated": record.saturated or 0, "saturated_unknown": unknown}
+        counts["covered_succeeded"] = covered and record.status == "succeeded"
+    return counts
+
+
+def _extra(records: Sequence[AttackRecord], counts: Counter[str]) -> dict[str, float]:
+    attacked, covered = counts["attacked"], counts["covered"]
+    extra = {"accuracy": ratio(counts["correct"], len(records)), **changed_words(records)}
+    if len(records) and not counts["cut_unknown"]:
+        extra["texts_cut"] = ratio(counts["cut"], len(records))
+    if attacked and not counts["saturated_unknown"]:
+        extra["saturated_share"] = ratio(counts["saturated"], counts["queries"])
+    if counts["keeps"]:
+        extra |= obstinacy(records)
     # Static attacks and the recipes of TextAttack do not count candidates.
-    if len(covered) < len(attacked) or any(record.num_candidates for record in records):
-        extra["covered"] = ratio(len(covered), len(attacked))
-        extra["covered_asr"] = ratio(sum(record.status == "succeeded" for record in covered), len(covered))
+    if covered < attacked or counts["candidates"]:
+        extra |= {"covered": ratio(covered, attacked), "covered_asr": ratio(counts["covered_succeeded"], covered)}
     return extra
 
 
-def obstinacy(attacked: Sequence[AttackRecord]) -> dict[str, float]:
+def obstinacy(records: Sequence[AttackRecord]) -> dict[str, float]:
     """Success rates over the attacked examples by two success rules, which differ widely, and the median rise.
 
     ``raises_asr``: the perturbed text keeps the prediction with a higher confidence (``AttackRecord.raised``).
     ``remains_asr``: some admissible candidate keeps the prediction. ``median_rise``: median increase of the label's
     probability over the successes, in [-1, 1]; nan without a success.
     """
-    succeeded = [record for record in attacked if record.status == "succeeded"]
-    rises = [record.perturbed_score - record.original_score for record in succeeded]
+    attacked, remained, raised, rises = 0, 0, 0, list[float]()
+    for record in records:
+        attacked += record.status != "skipped"
+        remained += record.status != "skipped" and bool(record.remains)
+        if record.status == "succeeded":
+            raised += record.raises
+            rises.append(record.perturbed_score - record.original_score)
     known = [rise for rise in rises if math.isfinite(rise)]
     return {
-        "raises_asr": ratio(sum(record.raises for record in succeeded), len(attacked)),
-        "remains_asr": ratio(sum(bool(record.remains) for record in attacked), len(attacked)),
+        "raises_asr": ratio(raised, attacked),
+        "remains_asr": ratio(remained, attacked),
         "median_rise": median(known) if known else math.nan,
     }
 
 
-def changed_words(records: Sequence[AttackRecord]) -> dict[str, float]:
+def changed_words(records: Iterable[AttackRecord]) -> dict[str, float]:
     """Mean numbers of changed words over the successes that changed a word; empty if there is none.
 
     ``changed_words`` is the mean number of changed words. ``changed_share`` is the mean of that number divided by the
@@ -274,9 +295,11 @@ def changed_words(records: Sequence[AttackRecord]) -> dict[str, float]:
     >>> {key: round(value, 3) for key, value in changed_words([record]).items()}
     {'changed_words': 1.0, 'changed_share': 0.333}
     """
-    changed = [record for record in records if record.status == "succeeded" and record.changed]
-    if not changed:
+    counts, shares = list[int](), list[float]()
+    for record in records:
+        if record.status == "succeeded" and record.changed:
+            counts.append(sum(record.reads(index) for index, *_ in record.changed))
+            shares.append(ratio(counts[-1], record.words_read))
+    if not counts:
         return {}
-    counts = [sum(record.reads(index) for index, *_ in record.changed) for record in changed]
-    shares = [ratio(count, record.words_read) for record, count in zip(changed, counts, strict=True)]
-    return {"changed_words": sum(counts) / len(changed), "changed_share": sum(shares) / len(changed)}
+    return {"changed_words": sum(counts) / len(counts), "changed_share": sum(shares) / len(shares)}

@@ -80,9 +80,9 @@ def union_of_attacks(
 
 
 def _changed_nothing(records: Sequence[AttackRecord]) -> bool:
-    attacked = [record for record in records if record.status != "skipped"]
-    return bool(attacked) and all(record.stop == "no_candidates" for record in attacked)
+    return {record.stop for record in records if record.status != "skipped"} == {"no_candidates"}
 
 
-def _example(record: AttackRecord) -> tuple[int, tuple[str, ...], int]:
-    return record.idx, tuple(record.original), record.label
+def _example(record: AttackRecord) -> int:
+    """A hash in place of the texts, which may be in a file."""
+    return hash((record.idx, tuple(record.original), record.label))

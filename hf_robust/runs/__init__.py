@@ -22,6 +22,7 @@ from hf_robust.runs.command import (
     redact_command,
     without_remarks,
 )
+from hf_robust.runs.file_list import FileDict, FileList
 from hf_robust.runs.files import (
     ADVERSARY_WEIGHTS_FILE,
     ARGUMENTS_FILE,
@@ -62,6 +63,7 @@ from hf_robust.runs.model_card import (
 )
 from hf_robust.runs.pairs import (
     STATUS_LETTERS,
+    each_record,
     read_certificates,
     read_pairs,
     read_records,
@@ -112,6 +114,8 @@ __all__ = [
     "UNKNOWN_METHOD",
     "TRAIN_COMMAND",
     "ADVERSARY_WEIGHTS_FILE",
+    "FileDict",
+    "FileList",
     "Flags",
     "HistoryLine",
     "KeptQueries",
@@ -122,6 +126,7 @@ __all__ = [
     "RunCard",
     "SCRIPT_LENGTH",
     "attack_names",
+    "each_record",
     "balanced_shares",
     "require_writable",
     "claim_folder",

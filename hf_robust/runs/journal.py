@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Protocol, TypeVar
@@ -39,28 +41,22 @@ class LineJournal(Generic[Record]):
     Args:
         path: the file; None disables the journal.
         read: function that makes a record from a line.
-
-    Attributes:
-        records: records in the files when the journal was opened, by ``idx``.
-        seconds: measuring time so far, earlier runs included; for parallel ranks the longest time.
     """
 
     def __init__(self, path: Path | None, read: Callable[[Mapping[str, Any]], Record]) -> None:
-        self.path = path
-        self.records: dict[int, Record] = {}
-        self.seconds = 0.0
+        self.path, self._from_line = path, read
         self._pending: list[Record] = []
         self._flushed = time.perf_counter()
-        seconds: dict[str, float] = {}
-        for file, ranks in shares_of(path):
-            spent = 0.0
+
+    def earlier(self) -> Iterator[Record]:
+        """Read the records that are in the files, one for each ``idx``; that of this rank's file if there are more."""
+        seen: set[int] = set()
+        for file, _ in reversed(shares_of(self.path)):
             # Another rank may be writing to its file now.
-            for line in each_json_line(file, warn=file == path):
-                if "idx" in line:
-                    self.records[line["idx"]] = read(line)
-                spent += _seconds(line)
-            seconds[ranks] = max(seconds.get(ranks, 0.0), spent)
-        self.seconds = sum(seconds.values())
+            for line in each_json_line(file, warn=file == self.path):
+                if "idx" in line and line["idx"] not in seen:
+                    seen.add(line["idx"])
+                    yield self._from_line(line)
 
     def __enter__(self) -> LineJournal[Record]:
         self._flushed = time.perf_counter()
@@ -82,7 +78,6 @@ class LineJournal(Generic[Record]):
         """Write the pending records and the time since the last flush."""
         now = time.perf_counter()
         seconds, self._flushed = now - self._flushed, now
-        self.seconds += seconds
         pending, self._pending = self._pending, []
         if self.path is None or not pending:
             return
@@ -118,15 +113,17 @@ def _seconds(line: Mapping[str, Any]) -> float:
 
 def end_at_a_line(path: Path) -> None:
     """Remove an incomplete last line of a file, or end a complete one."""
-    content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        complete = content[: content.rfind(b"\n") + 1]
+    with path.open("r+b") as file:
+        last = b"".join(deque(file, maxlen=1))
+        end = file.seek(0, os.SEEK_END)
+        if not last or last.endswith(b"\n"):
+            return
         try:
-            json.loads(content[len(complete) :])
+            json.loads(last)
         except ValueError:
-            path.write_bytes(complete)
+            file.truncate(end - len(last))
         else:
-            path.write_bytes(content + b"\n")
+            file.write(b"\n")
 
 
 def shares_of(path: Path | None) -> list[tuple[Path, str]]:

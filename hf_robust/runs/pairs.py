@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from hf_robust.metrics import AttackRecord, Certificate
@@ -48,7 +48,12 @@ def read_statuses(path: str | os.PathLike[str]) -> dict[str, dict[int, str]]:
 
 
 def read_records(path: str | os.PathLike[str], warn: bool = True) -> list[AttackRecord]:
-    """Read the attack records of a JSON lines file in file order; other lines of a journal are skipped.
+    """Read the attack records of a JSON lines file in file order; see ``each_record``."""
+    return list(each_record(path, warn))
+
+
+def each_record(path: str | os.PathLike[str], warn: bool = True) -> Iterator[AttackRecord]:
+    """Read the attack records of a JSON lines file one at a time; other lines of a journal are skipped.
 
     Args:
         warn: log an incomplete last line.
@@ -56,7 +61,7 @@ def read_records(path: str | os.PathLike[str], warn: bool = True) -> list[Attack
     Raises:
         ValueError: a line other than an incomplete last one is not a record.
     """
-    return [AttackRecord.from_json(line) for line in each_json_line(path, warn) if "idx" in line]
+    return (AttackRecord.from_json(line) for line in each_json_line(path, warn) if "idx" in line)
 
 
 def write_records(path: str | os.PathLike[str], records: Iterable[AttackRecord]) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hf_robust.runs.file_list import FileList
 from hf_robust.runs.journal import end_at_a_line, shares_of
-from hf_robust.runs.json_files import read_json_lines
+from hf_robust.runs.json_files import each_json_line
 
 
 class KeptQueries:
@@ -40,7 +42,7 @@ class KeptQueries:
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
-def read_queries(path: Path) -> list[dict[str, Any]]:
+def read_queries(path: Path) -> Sequence[dict[str, Any]]:
     """Return the lines of all ranks, sorted by example, those of one example in the order of its search.
 
     So they are the same for any number of ranks, and for a run that was killed and continued.
@@ -48,8 +50,13 @@ def read_queries(path: Path) -> list[dict[str, Any]]:
     Args:
         path: the file of one rank.
     """
-    lines: dict[tuple[Any, ...], dict[str, Any]] = {}
+    lines, seen = FileList[dict[str, Any]](), set[bytes]()
     for file, _ in shares_of(path):
-        for line in read_json_lines(file):
-            lines.setdefault((line["idx"], *line["texts"]), line)
-    return sorted(lines.values(), key=lambda line: int(line["idx"]))
+        for line in each_json_line(file):
+            content = json.dumps([line["idx"], line["texts"]])
+            key = hashlib.blake2b(content.encode(), digest_size=16).digest()  # the texts of all queries are long
+            if key not in seen:
+                seen.add(key)
+                lines.append(line)
+    lines.sort(key=lambda line: int(line["idx"]))
+    return lines

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
+PART = 1000
+"""Number of items of each rank that are gathered together."""
 
 
 class WithTexts(Protocol):
@@ -50,6 +52,12 @@ class Ranks:
         except RuntimeError as error:
             raise ValueError(f"another rank ended before its share was done ({error}).") from error
         return values
+
+    def gather_items(self, items: Sequence[Item]) -> Iterator[Item]:
+        """Yield the items of all ranks, on every rank, which must read them all; memory holds a part of them."""
+        for start in range(0, max(self.gather(len(items))), PART):
+            for part in self.gather(items[start : start + PART]):
+                yield from part
 
     def map(self, work: Callable[[Item], Value], items: Iterable[Item], cost: Callable[[Item], float]) -> list[Value]:
         """Return the results of all items in their order, on every rank; each rank works on a share."""

@@ -113,7 +113,7 @@ class AttackedViews:
 
     def _attack(
         self, victim: Victim, weights: str, examples: Sequence[Example], context: GenerationContext
-    ) -> list[AttackRecord]:
+    ) -> Sequence[AttackRecord]:
         from hf_robust.attacks import attack_key, attack_on_ranks
         from hf_robust.attacks.engine.journal import prediction_of
 

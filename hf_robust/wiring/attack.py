@@ -20,7 +20,7 @@ from hf_robust.wiring.opened_victim import FunctionSettings
 if TYPE_CHECKING:
     from hf_robust.attacks.engine.outputs import Outputs
 
-_ROLES = {"lexicon": "synonyms", "antonym_lexicon": "antonyms"}
+_ROLES = {"lexicon": ("synonyms", "synonym"), "antonym_lexicon": ("antonyms", "antonym")}
 LexiconLike = str | os.PathLike[str] | Lexicon | Mapping[str, Sequence[str]]
 _FIELDS = {field.name for field in dataclasses.fields(AttackArguments)} - {"attack_strategy", "attack_warm_start"}
 _OPTIONS = {field.name for field in dataclasses.fields(AttackOptions)} - {
@@ -72,14 +72,7 @@ def attack(
     corpus = None if isinstance(rows, (str, os.PathLike)) else corpus_of(rows, flags.get("label_column_name"))
     if corpus is not None:
         flags.setdefault("attack_num_examples", 0)
-    lexicons = {
-        name: _lexicon(value, relation)
-        for name, relation, value in (("lexicon", "synonym", lexicon), ("antonym_lexicon", "antonym", antonym_lexicon))
-        if value is not None
-    }
-    # A lexicon in memory is named by its source, so that no flag seems to be at its default.
-    named = {name: value if isinstance(value, str) else value.source for name, value in lexicons.items()}
-    in_memory = {_ROLES[name]: value for name, value in lexicons.items() if not isinstance(value, str)}
+    named, in_memory = _lexicons(lexicon, antonym_lexicon)
     folder = None if output_dir is None else Path(output_dir)
     if folder is not None:
         require_writable(folder)
@@ -95,11 +88,17 @@ def attack(
     return results
 
 
-def _lexicon(value: LexiconLike, relation: str) -> str | Lexicon:
-    """Return a lexicon in memory, or the string that names one."""
-    if isinstance(value, (str, os.PathLike)):
-        return os.fspath(value)
-    return value if isinstance(value, Lexicon) else TableLexicon(value, relation=relation)
+def _lexicons(*given: LexiconLike | None) -> tuple[dict[str, str], dict[str, Lexicon]]:
+    """Return the values of the flags of both lexicons, and those in memory by their role."""
+    named, in_memory = dict[str, str](), dict[str, Lexicon]()
+    for (flag, (role, relation)), value in zip(_ROLES.items(), given, strict=True):
+        if isinstance(value, (str, os.PathLike)):
+            named[flag] = os.fspath(value)
+        elif value is not None:
+            in_memory[role] = value if isinstance(value, Lexicon) else TableLexicon(value, relation=relation)
+            # A lexicon in memory is named by its source, so that no flag seems to be at its default.
+            named[flag] = in_memory[role].source
+    return named, in_memory
 
 
 def _by_class(

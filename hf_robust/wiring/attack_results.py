@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class AttackResults:
         until: with ``--attack_until_interval``, the sequence by which the attacks stopped.
     """
 
-    records: dict[str, list[AttackRecord]]
+    records: Mapping[str, Sequence[AttackRecord]]
     summaries: dict[str, AttackSummary]
     attacks: Mapping[str, AttackOrForeign]
     card: RunCard
@@ -66,7 +67,7 @@ class AttackResults:
     def __str__(self) -> str:
         return results_table(Run(Path(), [self.history_line], self.card, None))
 
-    @property
+    @cached_property
     def history_line(self) -> dict[str, Any]:
         """The line of these results in ``robustness_history.jsonl``."""
         # Attacks that bring their own texts do not measure clean accuracy.
@@ -107,7 +108,7 @@ def write_attacks(results: AttackResults, folder: Path) -> None:
         draw_asr_by_budget(searched, folder, f"{Path(results.card['model']).name} on {data_title(load_run(folder))}")
 
 
-def _by_budget(records: list[AttackRecord]) -> dict[str, list[float]]:
+def _by_budget(records: Sequence[AttackRecord]) -> dict[str, list[float]]:
     """Return query budgets and the ASR at each of them."""
     budgets = budgets_up_to(records)
     return {"budget": list(budgets), "asr": asr_at_budget(records, budgets)}

@@ -211,9 +211,9 @@ class _AttackTask:
     splits: Splits | None = None
 
 
-def _permuted(task: _AttackTask, records: Mapping[str, list[AttackRecord]]) -> str:
+def _permuted(task: _AttackTask, records: Mapping[str, Sequence[AttackRecord]]) -> str:
     """Return a warning if the predictions on clean texts fit another order of the labels far better, else ""."""
-    clean: list[AttackRecord] = max(results_on_data(task.attacks, records).values(), key=len, default=[])
+    clean: Sequence[AttackRecord] = max(results_on_data(task.attacks, records).values(), key=len, default=[])
     if task.splits is None or not clean or task.labels.is_multi:
         return ""
     return permuted_labels(permutation_of_records(clean, task.labels.num_labels), task.splits.corpus, task.labels)

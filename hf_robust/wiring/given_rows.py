@@ -27,7 +27,7 @@ def corpus_of(rows: Any, label_column: str | None = None) -> Corpus:
         raise ValueError("there are no rows to attack: give at least one.")
     return Corpus(
         "rows in memory",
-        {"validation": [dict(row) for row in mappings]},
+        {"validation": [row if isinstance(row, dict) else dict(row) for row in mappings]},
         {"validation": "rows in memory"},
         {"validation": "validation"},
         declared_names(rows, label),

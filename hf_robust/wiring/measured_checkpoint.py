@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from hf_robust.attacks import Example, Victim, choose_examples
+from hf_robust.attacks import Attack, Example, Victim, attack_dataset, choose_examples, examples_of
 from hf_robust.attacks.engine.batches import Encoded
 from hf_robust.attacks.engine.tokens import TextTokenizer
 from hf_robust.data import TextDataset
 from hf_robust.data.label_order import permuted_labels
 from hf_robust.data.labels import Labels, label_key, same_names
-from hf_robust.data.splits import Splits
-from hf_robust.metrics import Guessing, wilson_interval
+from hf_robust.data.splits import Splits, describe_data
+from hf_robust.metrics import AttackSummary, Guessing, wilson_interval
 from hf_robust.metrics.means import Mean, mean_interval
 from hf_robust.metrics.permutation import confusion, label_permutation
 from hf_robust.reports.training_overlap import leaked_splits
+from hf_robust.runs import measured_card
+from hf_robust.wiring.attack_results import AttackResults
 from hf_robust.wiring.checkpoint_attack import AttackOptions, load_classifier, splits_of
 from hf_robust.wiring.restored import RestoredInference, restore_inference, training_card
 
@@ -144,6 +146,41 @@ class Checkpoint:
         leak = f"Leaked: the model was trained on texts of the {splits} split, so its numbers on them are too good."
         sentences = (self.permuted(outputs), self.restored.remark, leak if splits else "")
         return "".join(f"{name}: {sentence.strip()}\n" for sentence in sentences if sentence)
+
+    def attacked(
+        self,
+        attacks: Mapping[str, Attack],
+        examples: Sequence[Example],
+        *,
+        command_line: list[str],
+        seed: int,
+        data: Mapping[str, Any],
+        label_permutation: str = "",
+    ) -> AttackResults:
+        """Attack the examples, or those that an attack brings, so that reports can read the results like any other.
+
+        Args:
+            data: entries of the run card beside the description of the rows.
+            label_permutation: result of `permuted`.
+        """
+        records = {
+            name: attack_dataset(attack, self.victim, examples_of(attack, examples), progress=False)
+            for name, attack in attacks.items()
+        }
+        labels = self.splits.labels
+        card = measured_card(
+            self.source,
+            command_line,
+            data={**describe_data(self.splits.corpus, None, self.dataset, labels), **data},
+            attacks={name: attack.describe() for name, attack in attacks.items()},
+            **labels.describe(),
+            seed=seed,
+        )
+        if label_permutation:
+            card["label_permutation"] = label_permutation
+        card |= self.restored.card
+        summaries = {name: AttackSummary.from_records(found) for name, found in records.items()}
+        return AttackResults(records, summaries, attacks, card)
 
     def describe(self) -> dict[str, Any]:
         """Describe text length, labels and inference, for result files."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import nsmallest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -174,7 +175,7 @@ def require_same_answers(victim: BlackBox, journal: Path, examples: Sequence[Exa
     Raises:
         ValueError: another classifier has the same name, or the endpoint changed.
     """
-    records = Journal(journal).finished(examples)[:COMPARED]
+    records = nsmallest(COMPARED, Journal(journal).finished(examples), key=lambda record: record.idx)
     if not records:
         return
     scores = victim.score([tuple(record.original) for record in records]).probabilities

@@ -77,7 +77,7 @@ def test_a_finished_example_does_not_wait_for_the_next(tmp_path, monkeypatch):
         assert not path.exists()
         clock[0] = 5.0
         book.tick()
-        assert len(read_records(path)) == 1 and Journal(path).seconds == 5.0
+        assert len(read_records(path)) == 1 and journal_seconds(path) == 5.0
         book.tick()
     assert len(read_records(path)) == 1
     ticks = []
@@ -171,6 +171,16 @@ def test_ranks_that_worked_side_by_side_count_once(tmp_path):
     (tmp_path / "key.jsonl").write_text('{"seconds": 1.0}\n')
     assert journal_seconds(share_path(tmp_path, "key", 1, 2)) == 8.5
     assert journal_seconds(tmp_path / "other.jsonl") == 0
+
+
+def test_the_record_of_this_rank_is_read_where_others_have_the_example_too(tmp_path):
+    target, path = victim(), share_path(tmp_path, "key", 1, 2)
+    (record,) = run(target, examples(target, 1), path)
+    for rank, queries in ((0, 77), (2, 88)):
+        other = {**record.to_json(), "queries": queries}
+        share_path(tmp_path, "key", rank, 3).write_text(json.dumps(other) + "\n")
+    assert list(Journal(path).earlier()) == [record]
+    assert [found.queries for found in Journal(share_path(tmp_path, "key", 0, 1)).earlier()] != [record.queries]
 
 
 def test_another_ranks_torn_line_is_no_warning(tmp_path, caplog):

@@ -79,7 +79,7 @@ def test_plans_kept_in_memory_or_on_disk_change_nothing(name, target, tmp_path):
     kept = Plans(tmp_path)
     for plans in (kept, kept, Plans(tmp_path), Plans(tmp_path)):
         assert all_close(measure(which, target, rows, plans=plans), expected)
-    for path in tmp_path.glob("plans-*.json"):
+    for path in tmp_path.glob("plans-*.jsonl"):
         path.write_text(path.read_text()[:-20])
     assert all_close(measure(which, target, rows, plans=Plans(tmp_path)), expected)
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from tiny import build_model, build_tokenizer, review_data, table
 
 from hf_robust.attacks import ATTACKS, Example, Plans, Victim, check_attack, choose_examples
-from hf_robust.attacks.engine.plans import make_plan
+from hf_robust.attacks.engine.plans import VERSION, make_plan
 from hf_robust.attacks.engine.probe import MAX_QUERIES
 from hf_robust.runs import balanced_shares
 from hf_robust.words import UNICODE_WORDS
@@ -166,7 +166,7 @@ def test_a_plan_is_made_once(tmp_path):
     plans.save()
     again = Plans(tmp_path)
     assert [again.get(which, row) for row in ROWS] == first and tagger.calls == calls
-    assert [path.name for path in tmp_path.iterdir()] == [f"plans-{which.plan_fingerprint()}.json"]
+    assert [path.name for path in tmp_path.iterdir()] == [f"plans-{which.plan_fingerprint()}.jsonl"]
 
 
 def test_what_two_processes_wrote_is_joined(tmp_path):
@@ -177,7 +177,10 @@ def test_what_two_processes_wrote_is_joined(tmp_path):
     one.save()
     two.save()
     (path,) = tmp_path.iterdir()
-    assert len(json.loads(json.loads(path.read_text())["plans"])) == 2
+    header, *lines = map(json.loads, path.read_text().splitlines())
+    assert header["version"] == VERSION and len({key for key, _ in lines}) == len(lines) == 2
+    both = Plans(tmp_path)
+    assert [both.get(which, row) for row in ROWS[:2]] == [one.get(which, ROWS[0]), two.get(which, ROWS[1])]
 
 
 @pytest.mark.parametrize("damage", ["torn", "edited", "version", "empty", "list"])
@@ -191,7 +194,7 @@ def test_a_damaged_file_is_made_anew_with_a_warning(damage, tmp_path, caplog):
         {
             "torn": content[: len(content) // 2],
             "edited": content.replace("Fine", "Fire"),
-            "version": content.replace('"version": 2', '"version": 0'),
+            "version": content.replace(f'"version": {VERSION}', '"version": 0'),
             "empty": "",
             "list": "[]",
         }[damage]

@@ -295,8 +295,8 @@ def test_quality_of_a_success_in_closed_form() -> None:
         "antonym": 0.0,
         "same_meaning": 1.0,
     }
-    assert "antonym" not in Quality(Words()).measured([near])[0].quality
-    assert Quality().measured([near])[0].quality is None
+    assert "antonym" not in next(Quality(Words()).measured([near])).quality
+    assert next(Quality().measured([near])).quality is None
 
 
 @pytest.mark.parametrize(("words", "same"), [(3, 1.0), (7, 0.0)])
@@ -306,9 +306,17 @@ def test_a_text_that_is_too_far_does_not_mean_the_same(words: int, same: float) 
     assert (1 - 10 * (words - 1) / 180 >= SAME_MEANING) == bool(same) == bool(quality["same_meaning"])
 
 
+def test_quality_is_measured_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [record(idx, "succeeded" if idx % 3 else "failed", changed=[[0, "a", "b"]]) for idx in range(10)]
+    whole = list(Quality(Words(), Words(), ANTONYMS).measured(found))
+    monkeypatch.setattr("hf_robust.attacks.quality.PART", 4)
+    assert list(Quality(Words(), Words(), ANTONYMS).measured(iter(found))) == whole
+    assert [one.quality is not None for one in whole] == [one.status == "succeeded" for one in found]
+
+
 def test_antonyms_count_in_either_direction() -> None:
     swapped = record(0, "succeeded", ("so cold",), perturbed=["so warm"], changed=[[1, "cold", "warm"]])
-    assert Quality(antonyms=ANTONYMS).measured([swapped])[0].quality == {"antonym": 1.0, "same_meaning": 0.0}
+    assert next(Quality(antonyms=ANTONYMS).measured([swapped])).quality == {"antonym": 1.0, "same_meaning": 0.0}
 
 
 def test_an_encoder_of_no_use_is_refused_in_one_sentence(tokenizer: Any) -> None:

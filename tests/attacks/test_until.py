@@ -78,9 +78,14 @@ class FirstOfTwo(Ranks):
     """The first of two ranks, which receives what the second would send."""
 
     others: Iterator[Any] = iter(())
+    received: list[Any] = dataclasses.field(default_factory=list)
 
     def gather(self, value):
-        return [value, next(self.others)]
+        self.received[:], seconds = next(self.others)
+        return [value, seconds]
+
+    def gather_items(self, items):
+        yield from [*self.received, *items]
 
 
 def test_two_ranks_stop_where_one_does():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,29 +22,28 @@ __all__ = ["Journal", "attack_key", "classifier_of", "journal_seconds", "predict
 
 
 class Journal(LineJournal[AttackRecord]):
-    """The journal of an attack: one record per finished example; ``records`` holds those of earlier runs."""
+    """The journal of an attack: one record per finished example."""
 
     def __init__(self, path: Path | None) -> None:
         super().__init__(path, AttackRecord.from_json)
 
-    def finished(self, examples: Sequence[Example]) -> list[AttackRecord]:
-        """The stored records of these examples.
+    def finished(self, examples: Sequence[Example]) -> Iterator[AttackRecord]:
+        """Read the stored records of these examples.
 
         Raises:
             ValueError: the record with an example's ``idx`` has another text or label.
         """
-        records = []
-        for example in examples:
-            record = self.records.get(example.idx)
-            if record is None:
+        by_idx = {example.idx: example for example in examples}
+        for record in self.earlier():
+            example = by_idx.get(record.idx)
+            if example is None:
                 continue
             if (record.original, record.label) != (list(example.texts), example.label):
                 raise ValueError(
                     f"{self.path} holds another text or label for example {example.idx}; "
                     "give each set of examples a journal of its own (attack_key names one)."
                 )
-            records.append(record)
-        return records
+            yield record
 
 
 def attack_key(
@@ -64,8 +63,11 @@ def attack_key(
         replayed: by ``idx``, the texts to score first.
     """
     warm = sorted(replayed.items()) if replayed else []
-    content = json.dumps([RECORD_VERSION, attack.fingerprint(), weights, max_length, list(examples), prediction, warm])
-    return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
+    content = [RECORD_VERSION, attack.fingerprint(), weights, max_length, list(examples), prediction, warm]
+    digest = hashlib.blake2b(digest_size=12)
+    for part in json.JSONEncoder().iterencode(content):  # the texts of all examples are long
+        digest.update(part.encode())
+    return digest.hexdigest()
 
 
 def classifier_of(victim: Victim) -> str:

@@ -5,21 +5,22 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 
 from hf_robust.attacks.attack import Attack, Example
 from hf_robust.attacks.engine.draft import Draft
-from hf_robust.attacks.engine.requests import Steps
+from hf_robust.attacks.engine.requests import Steps, columns_key
 from hf_robust.attacks.parts.candidates import RandomStates, Swap
-from hf_robust.runs import write_text
+from hf_robust.runs import FileDict, write_text
 from hf_robust.words import Text
 
 logger = logging.getLogger(__name__)
 
-VERSION = 2
+VERSION = 3
 Swaps = dict[int, tuple[str, ...]]
 
 
@@ -59,16 +60,16 @@ def _result_of(steps: Steps[list[Swap]]) -> list[Swap]:
 
 
 class Plans:
-    """Cache of plans by attack and text: in memory and, with a folder, also on disk.
+    """Cache of plans by attack and text: in a temporary file and, with a folder, also on disk between runs.
 
-    In memory an example is stored as the hash of its text and one string, so that ten thousand take little memory; its
-    plan is rebuilt from them on each access. On disk there is one JSON file per attack, named by its fingerprint and
-    written atomically. A file of another version, or with a wrong checksum, is replaced with a warning.
+    Memory holds the hash of each text; its plan is read again on each access. On disk there is one JSON lines file per
+    attack, named by its fingerprint and written atomically. A file of another version, or with a wrong checksum, is
+    replaced with a warning.
     """
 
     def __init__(self, folder: Path | str | None = None) -> None:
         self.folder = None if folder is None else Path(folder)
-        self._stored: dict[str, dict[str, str]] = {}
+        self._stored: dict[str, FileDict[bytes, Swaps]] = {}
         self._changed: set[str] = set()
 
     def get(self, attack: Attack, example: Example) -> Plan:
@@ -82,12 +83,11 @@ class Plans:
 
     def _plan(self, attack: Attack, fingerprint: str, example: Example) -> Plan:
         texts = example.texts
-        stored, key = self._load(fingerprint), content_key(texts)
+        stored, key = self._load(fingerprint), columns_key(texts)
         if key in stored:
-            swaps: dict[str, list[str]] = json.loads(stored[key])
-            return Plan(Text(texts, attack.word_rule), {int(index): tuple(new) for index, new in swaps.items()})
+            return Plan(Text(texts, attack.word_rule), stored[key])
         plan = make_plan(attack, texts)
-        stored[key] = json.dumps(plan.swaps)
+        stored[key] = plan.swaps
         self._changed.add(fingerprint)
         return plan
 
@@ -96,43 +96,50 @@ class Plans:
         if self.folder is not None:
             for fingerprint in sorted(self._changed):
                 # Plans that another process wrote in the meantime are kept.
-                swaps = {**_read(self._path(fingerprint)), **self._stored[fingerprint]}
-                _write(self._path(fingerprint), swaps)
+                _add(self._stored[fingerprint], self._path(fingerprint))
+                _write(self._path(fingerprint), self._stored[fingerprint])
         self._changed.clear()
 
-    def _load(self, fingerprint: str) -> dict[str, str]:
+    def _load(self, fingerprint: str) -> FileDict[bytes, Swaps]:
         if fingerprint not in self._stored:
-            self._stored[fingerprint] = {} if self.folder is None else _read(self._path(fingerprint))
+            self._stored[fingerprint] = FileDict()
+            if self.folder is not None:
+                _add(self._stored[fingerprint], self._path(fingerprint))
         return self._stored[fingerprint]
 
     def _path(self, fingerprint: str) -> Path:
         assert self.folder is not None
-        return self.folder / f"plans-{fingerprint}.json"
+        return self.folder / f"plans-{fingerprint}.jsonl"
 
 
-def content_key(texts: tuple[str, ...]) -> str:
-    """Hash (32 hexadecimal characters) of the text columns."""
-    return hashlib.blake2b(json.dumps(texts).encode(), digest_size=16).hexdigest()
+def _write(path: Path, swaps: Mapping[bytes, Swaps]) -> None:
+    """Write a line with version and checksum, and one with the swaps of each text; no two lines are in memory."""
+    header = {"version": VERSION, "checksum": _checksum(_lines(swaps))}
+    write_text(path, chain([json.dumps(header) + "\n"], _lines(swaps)))
 
 
-def _write(path: Path, swaps: dict[str, str]) -> None:
-    body = "{" + ", ".join(f'"{key}": {swaps[key]}' for key in sorted(swaps)) + "}"
-    write_text(path, json.dumps({"version": VERSION, "checksum": _checksum(body), "plans": body}))
+def _lines(swaps: Mapping[bytes, Swaps]) -> Iterator[str]:
+    return (json.dumps([key.hex(), swaps[key]]) + "\n" for key in sorted(swaps))
 
 
-def _read(path: Path) -> dict[str, str]:
-    """Read the swaps of each example, as JSON, by the hash of its text."""
+def _add(swaps: FileDict[bytes, Swaps], path: Path) -> None:
+    """Add the swaps of a file, by the hash of each text, to those that are there."""
     if not path.exists():
-        return {}
+        return
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["version"] != VERSION or content["checksum"] != _checksum(content["plans"]):
-            raise ValueError("its version or checksum is wrong")
-        return {key: json.dumps(swaps) for key, swaps in json.loads(content["plans"]).items()}
+        with path.open(encoding="utf-8") as file:
+            if json.loads(file.readline()) != {"version": VERSION, "checksum": _checksum(file)}:
+                raise ValueError("its version or checksum is wrong")
+            file.seek(0)
+            for key, by_word in map(json.loads, islice(file, 1, None)):
+                if bytes.fromhex(key) not in swaps:
+                    swaps[bytes.fromhex(key)] = {int(index): tuple(new) for index, new in by_word.items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         logger.warning("the attack plans in %s cannot be used (%s); they are computed again.", path, error)
-        return {}
 
 
-def _checksum(body: str) -> str:
-    return hashlib.blake2b(body.encode(), digest_size=16).hexdigest()
+def _checksum(lines: Iterable[str]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for line in lines:
+        digest.update(line.encode())
+    return digest.hexdigest()

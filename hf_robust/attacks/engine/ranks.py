@@ -17,7 +17,7 @@ from hf_robust.attacks.engine.requests import Columns
 from hf_robust.attacks.engine.scheduler import attack_dataset
 from hf_robust.attacks.engine.until import parts_until, sequence_of
 from hf_robust.metrics import AttackRecord, ConfidenceSequence, judged_by
-from hf_robust.runs import Ranks, balanced_shares
+from hf_robust.runs import FileList, Ranks, balanced_shares
 
 if TYPE_CHECKING:
     from hf_robust.attacks.engine.classifier import Classifier
@@ -29,7 +29,7 @@ class Measured(NamedTuple):
     ``by_member`` has the seconds of each attack of a cascade that met an example.
     """
 
-    records: list[AttackRecord]
+    records: Sequence[AttackRecord]
     seconds: float
     by_member: dict[str, float]
 
@@ -71,19 +71,20 @@ def attack_on_ranks(
     options = {"plans": plans, "progress": progress, "replayed": replayed, "queries": queries}
     attack_one = partial(_attack_share, victim, keys, journals, ranks, options)
     until = sequence_of(attack, until)
-    records, seconds = list[AttackRecord](), dict[str, float]()
+    records, seconds = FileList[AttackRecord](), dict[str, float]()
     for part in parts_until(examples, until, attack.seed):
         of_part, spent = (
             attack.run(part, attack_one) if isinstance(attack, Cascade) else _alone(attack, part, attack_one)
         )
-        records += of_part
+        records.extend(of_part)
         # The seconds of a journal are those since its first line.
         earlier = seconds if journals is None else {}
         seconds |= {name: earlier.get(name, 0.0) + value for name, value in spent.items()}
         if until is not None and until.is_reached(*judged_by(records)):
             break
     by_member = seconds if isinstance(attack, Cascade) else {}
-    return Measured(sorted(records, key=lambda record: record.idx), sum(seconds.values()), by_member)
+    records.sort(key=lambda record: record.idx)
+    return Measured(records, sum(seconds.values()), by_member)
 
 
 def journal_keys(attack: AttackOrForeign, key: str, until: ConfidenceSequence | None = None) -> list[str]:
@@ -97,7 +98,7 @@ def journal_keys(attack: AttackOrForeign, key: str, until: ConfidenceSequence | 
 
 def _alone(
     attack: AttackOrForeign, examples: Sequence[Example], attack_one: AttackOne
-) -> tuple[list[AttackRecord], dict[str, float]]:
+) -> tuple[Sequence[AttackRecord], dict[str, float]]:
     """Run an attack that is no cascade."""
     records, seconds = attack_one(attack, examples)
     return records, {attack.name: seconds}
@@ -111,8 +112,8 @@ def _attack_share(
     options: Mapping[str, Any],
     attack: AttackOrForeign,
     examples: Sequence[Example],
-) -> tuple[list[AttackRecord], float]:
-    """The records of all ranks, each of which attacks a share, and the seconds of the slowest one.
+) -> tuple[Sequence[AttackRecord], float]:
+    """The records of all ranks, sorted by ``idx``, and the seconds of the slowest rank; each attacks a share.
 
     ``keys`` are the names of the journals by attack.
     """
@@ -122,5 +123,9 @@ def _attack_share(
     mine = attack_dataset(attack, victim, share, journal=journal, check_candidates=False, **options)
     # Seconds from the journal: the duration of the measurement, also after it was read back from the file.
     seconds = time.perf_counter() - start if journal is None else journal_seconds(journal)
-    shares = ranks.gather((mine, seconds))
-    return [record for of_rank, _ in shares for record in of_rank], max(seconds for _, seconds in shares)
+    seconds = max(ranks.gather(seconds))
+    if ranks.number == 1:
+        return mine, seconds
+    records = FileList(ranks.gather_items(mine))
+    records.sort(key=lambda record: record.idx)
+    return records, seconds

@@ -33,7 +33,7 @@ from hf_robust.attacks.engine.requests import (
 from hf_robust.attacks.engine.trial import Trial
 from hf_robust.attacks.parts.search import attack_example
 from hf_robust.metrics import AttackRecord
-from hf_robust.runs import KeptQueries
+from hf_robust.runs import FileList, KeptQueries
 
 if TYPE_CHECKING:
     from hf_robust.attacks.engine.classifier import Classifier
@@ -58,8 +58,8 @@ def attack_dataset(
     check_candidates: bool = True,
     replayed: Mapping[int, Columns] | None = None,
     queries: Path | None = None,
-) -> list[AttackRecord]:
-    """Attack every example and return the records, sorted by ``idx``.
+) -> Sequence[AttackRecord]:
+    """Attack every example and return the records, sorted by ``idx``; they are in a file, not in memory.
 
     Up to ``live`` searches run in lockstep, and their requests are answered together. ``live``, the victim's token
     budget and the order of the examples do not change a result, except for scores that differ by less than the
@@ -88,7 +88,7 @@ def attack_dataset(
     if check_candidates and examples:
         require_candidates(attack, plans, examples, victim)
     book = Journal(journal)
-    records = book.finished(examples)
+    records = FileList(book.finished(examples))
     finished = {record.idx for record in records}
     waiting = deque(example for example in examples if example.idx not in finished)
     bar = _Bar(f"{attack.name} attack", len(examples), records, progress)
@@ -107,7 +107,8 @@ def attack_dataset(
         finally:
             plans.save()
     _log_near_ties(attack, records)
-    return sorted(records, key=lambda record: record.idx)
+    records.sort(key=lambda record: record.idx)
+    return records
 
 
 def _spans(victim: Classifier, record: AttackRecord) -> list[list[int]]:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_robust.cli.flags import DATA_SOURCES, add_class_names, add_column_flags, add_device, add_text_length
+from hf_robust.cli.flags import (
+    DATA_SOURCES,
+    add_class_names,
+    add_column_flags,
+    add_device,
+    add_text_length,
+    from_flags,
+)
 from hf_robust.cli.output import add_output_flag, write_result
 
 if TYPE_CHECKING:
@@ -193,9 +199,7 @@ def _compare_models(options: argparse.Namespace) -> _Comparison:
                 f"model, or "
                 "leave --data out."
             )
-    names = [field.name for field in dataclasses.fields(AttackOptions)]
-    values = {name: getattr(options, name) for name in names if hasattr(options, name)}
-    data_options = AttackOptions(**{**values, "model": options.baseline, "output_dir": options.output_dir or Path()})
+    data_options = from_flags(AttackOptions, options, model=options.baseline, output_dir=options.output_dir or Path())
     baseline, new = (
         _measure(flag, Checkpoint.load(source, options.data, data_options), options, batch_size)
         for flag, source in sources.items()
