@@ -151,6 +151,12 @@ def test_words_are_tokenised_once_and_texts_that_are_cut_are_the_tokenizers_own(
     for _ in range(2):
         plain = tokenizer([text for (text,) in found], truncation=True, max_length=7)["input_ids"]
         assert [one.ids.tolist() for one in tokens.encode(found)] == plain
+    calls = []
+    tokens.tokenizer = lambda *columns, **options: calls.append(columns) or tokenizer(*columns, **options)
+    single = [*found, ("a plot",), ("a new plot",)]
+    plain = tokenizer([text for (text,) in single], truncation=True, max_length=7)["input_ids"]
+    assert [tokens.encode([text])[0].ids.tolist() for text in single] == plain
+    assert calls == [(["a new plot"],)]
     assert sorted(asked) == sorted({word for (text,) in found for word in text.split(" ")} - {""})
     pairs = [("a good film and a good plot", "bad"), ("good", "film")]
     plain = tokenizer(*map(list, zip(*pairs, strict=True)), truncation=True, max_length=7)
@@ -195,5 +201,7 @@ def test_an_overridden_tokenizer_encodes_by_itself():
 
 
 def test_three_columns_are_one_sentence():
+    tokens = TextTokenizer(build_tokenizer(), 8)
+    tokens.encode([("a b c",), ("b",)])
     with pytest.raises(ValueError, match="got 3; join some of them"):
-        TextTokenizer(build_tokenizer(), 8).encode([("a", "b", "c")])
+        tokens.encode([("a", "b", "c")])

@@ -98,6 +98,8 @@ class TextTokenizer:
         return self.max_length is None or len(start.ids) >= self.max_length
 
     def _encode(self, texts: Sequence[Columns]) -> list[Encoded]:
+        if len(texts) == 1 and self._words is not None and (known := self._words.recall(texts[0])) is not None:
+            return [known]
         if self._backend is None or len(texts) == 1:
             return self._slowly(texts)
         (first,) = self._slowly(texts[:1])

@@ -61,6 +61,12 @@ class WordIds:
         self._learn({word for columns in words for column in columns for word in column})
         return [self._joined(columns) for columns in words]
 
+    def recall(self, columns: Columns) -> Encoded | None:
+        """The tokens of a text of known words; None if a word is new, or as in ``encode``."""
+        words = [column.split(" ") for column in columns]
+        known = len(words) < 3 and all(self._ids.keys() >= set(column) for column in words)
+        return self._joined(words) if known else None
+
     def _joined(self, columns: Sequence[Sequence[str]]) -> Encoded | None:
         ids_of = self._ids.__getitem__
         bodies = [b"".join(map(ids_of, words)) for words in columns]
