@@ -103,7 +103,7 @@ class TextTokenizer:
         if self._backend is None or len(texts) == 1:
             return self._slowly(texts)
         (first,) = self._slowly(texts[:1])
-        joined = [None] * len(texts) if self._words is None else self._words.encode(texts)
+        joined: Sequence[Encoded | None] = [None] * len(texts) if self._words is None else self._words.encode(texts)
         left = [columns for columns, encoded in zip(texts, joined, strict=True) if encoded is None]
         others = iter(self._quickly(left, first.types is not None))
         encodings = [next(others) if encoded is None else encoded for encoded in joined]

@@ -101,7 +101,7 @@ _SAMPLES: list[Columns] = [("",), ("a film [MASK]",), ("", "a"), ("two, words", 
 
 def _is_equal(encoded: Encoded, encoding: Any) -> bool:
     types = None if encoded.types is None else [encoded.types.tolist()]
-    return [encoded.ids.tolist()] == encoding["input_ids"] and types == encoding.get("token_type_ids")
+    return bool([encoded.ids.tolist()] == encoding["input_ids"] and types == encoding.get("token_type_ids"))
 
 
 def _has_space(text: str) -> bool:
