@@ -184,7 +184,8 @@ class AttackCallback(Measurement):
         trainer = self.trainer
         assert trainer is not None and output.metrics is not None
         victim, weights = self._victim(), weights_hash(trainer.model)
-        measured = {name: self._attack(name, attack, victim, weights) for name, attack in self.attacks.items()}
+        with victim.answers.kept(len(self.attacks) > 1):
+            measured = {name: self._attack(name, attack, victim, weights) for name, attack in self.attacks.items()}
         records = {name: each.records for name, each in measured.items()}
         summaries = {name: self._summary(self.attacks[name], each) for name, each in measured.items()}
         union = union_of_attacks(results_on_data(self.attacks, records), self.until)

@@ -172,6 +172,8 @@ def prepare(args: argparse.Namespace) -> tuple[Case, list[Example], dict[str, in
         pos_tagger=args.pos_tagger,
         sentence_encoder=args.sentence_encoder,
         masked_lm=args.masked_lm,
+        word_vectors=args.word_vectors,
+        language_model=args.language_model,
         attack_query_budget=args.query_budget,
         attack_seed=args.seed,
     )
@@ -261,6 +263,15 @@ def settings(args: argparse.Namespace) -> Row:
     """Flags with names in place of this machine's paths."""
     plain = {key: Path(value).name if isinstance(value, str) else value for key, value in vars(args).items()}
     return {key: value for key, value in plain.items() if key != "output"}
+
+
+def add_result(path: Path, title: str, result: Row) -> dict[str, Row]:
+    """Write the result under its title into a JSON file that keeps its other results, and return all."""
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    results: dict[str, Row] = earlier | {title: result}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    return results
 
 
 def parse(argv: Sequence[str] | None = None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,12 +23,16 @@ from hf_robust.metrics import AttackRecord
 IDENTICAL = "as TextAttack"
 
 
+BF16 = "--bf16"
+
+
 @dataclass
 class Option:
-    """An attack, and the texts that it replays first, by ``idx``."""
+    """An attack, the texts that it replays first, by ``idx``, and the context in which the victim runs."""
 
     attack: Attack
     replayed: dict[int, Columns] | None = None
+    autocast: Callable[[], AbstractContextManager[Any]] | None = None
 
 
 def options_of(case: Case, name: str, noise: float) -> dict[str, Option]:
@@ -41,7 +46,17 @@ def options_of(case: Case, name: str, noise: float) -> dict[str, Option]:
     }
     if plain.ranking is not None and case.victim.can_align:
         options["--attack_ranking gradient"] = Option(with_ranking(plain, "gradient"))
+    if has_bf16(case.victim.device):
+        kind = case.victim.device.type
+        options[BF16] = Option(plain, autocast=lambda: torch.autocast(kind, torch.bfloat16))
     return options
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies matrices in bfloat16, so that it is no slower emulation."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def compare_options(case: Case, name: str, rounds: int, noise: float) -> list[Row]:
@@ -55,7 +70,11 @@ def compare_options(case: Case, name: str, rounds: int, noise: float) -> list[Ro
     records: dict[str, list[AttackRecord]] = {}
     for _ in range(rounds):
         for label, option in options.items():
-            row, records_of_run = native(case, option.attack, plans=plans[label], replayed=option.replayed)
+            victim = case.new_victim()
+            victim.autocast = option.autocast or victim.autocast
+            row, records_of_run = native(
+                case, option.attack, victim=victim, plans=plans[label], replayed=option.replayed
+            )
             rows[label].append(row)
             records[label] = records_of_run
     means = {label: mean_row(records_of_run) for label, records_of_run in rows.items()}

@@ -1,8 +1,8 @@
-"""Markdown tables of `benchmarks.performance.throughput`."""
+"""Markdown tables of `benchmarks.performance.throughput`, `model_share` and `shared_answers`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from hf_robust.data.legacy_flags import RENAMED_HERE
@@ -110,3 +110,32 @@ def _number(value: float) -> str:
 
 def _percent(share: float | None, digits: int = 1) -> str:
     return "" if share is None else f"{100 * share:.{digits}f}%"
+
+
+# ---- results by title of a model ----
+
+
+def shares(results: Mapping[str, Any]) -> str:
+    """A row for each model and attack: shares of its processor seconds, by part."""
+    rows = {(title, name): row for title, result in results.items() for name, row in result["attacks"].items()}
+    found = dict.fromkeys(part for row in rows.values() for part in row["parts"])
+    last = [part for part in ("tokenizer", "rest") if part in found]
+    parts = [*(part for part in found if part not in last), *last]
+    lines = [
+        [title, name, f"{row['queries']:,.0f}", _number(row["cpu_seconds"]), _percent(row["share"])]
+        + [_percent(row["parts"][part] / row["cpu_seconds"]) if part in row["parts"] else "" for part in parts]
+        for (title, name), row in rows.items()
+    ]
+    return markdown(["model", "attack", "queries", "CPU s", "in models", *parts], lines)
+
+
+def saved_passes(results: Mapping[str, Any]) -> str:
+    """A row for each model: passes of several attacks without and with shared answers."""
+    lines = []
+    for title, result in results.items():
+        apart, shared = result["ways"]["apart"], result["ways"]["shared"]
+        counts = [f"{row['forwarded']:,.0f}" for row in (apart, shared)]
+        ratio = apart["cpu_seconds"] / shared["cpu_seconds"]
+        lines.append([title, str(apart["examples"]), f"{apart['queries']:,.0f}", *counts, f"{ratio:.2f}"])
+    header = ("model", "examples", "queries", "passes", "passes with shared answers", "times as fast (CPU s)")
+    return markdown(header, lines)

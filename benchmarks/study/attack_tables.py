@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.performance.throughput_tables import tables
+from benchmarks.study.attack_cost_tables import in_models, shared
 from benchmarks.study.paired import read
 from benchmarks.study.stored import EXPERIMENTS
 from hf_robust.attacks.static import static_name
@@ -193,6 +194,9 @@ def full(results: Path) -> str:
         parts += ["## Identity with TextAttack", agreement(compared), identity_table(compared).strip()]
     if timed:
         parts += ["## Throughput", timed.strip()]
+    for title, shown in (("Time in models", in_models(results)), ("Shared answers", shared(results))):
+        if shown:
+            parts += [f"## {title}", shown.strip()]
     return "\n\n".join(parts) + "\n" if len(parts) > 2 else ""
 
 

@@ -370,26 +370,27 @@ def _run(
     measured, queries = {}, {}
     weights, prediction = identity_of(victim)
     journals, ranks = None if options.output_dir is None else options.output_dir / JOURNAL_FOLDER, options.ranks
-    for name, attack in task.attacks.items():
-        examples = examples_of(attack, task.examples)
-        key = attack_key(attack, weights, examples, task.max_length, prediction)
-        if isinstance(victim, BlackBox) and journals is not None:
-            for name_of_journal in journal_keys(attack, key, until):
-                journal = share_path(journals, name_of_journal, ranks.rank, ranks.number)
-                require_same_answers(victim, journal, examples)
-        if options.keep_queries and journals is not None:
-            queries[name] = share_path(journals, f"{key}-queries", ranks.rank, ranks.number)
-        measured[name] = attack_on_ranks(
-            attack,
-            victim,
-            examples,
-            key,
-            journals=journals,
-            ranks=ranks,
-            plans=plans,
-            progress=ranks.is_first,
-            check_candidates=False,
-            queries=queries.get(name),
-            until=until,
-        )
+    with victim.answers.kept(len(task.attacks) > 1):
+        for name, attack in task.attacks.items():
+            examples = examples_of(attack, task.examples)
+            key = attack_key(attack, weights, examples, task.max_length, prediction)
+            if isinstance(victim, BlackBox) and journals is not None:
+                for name_of_journal in journal_keys(attack, key, until):
+                    journal = share_path(journals, name_of_journal, ranks.rank, ranks.number)
+                    require_same_answers(victim, journal, examples)
+            if options.keep_queries and journals is not None:
+                queries[name] = share_path(journals, f"{key}-queries", ranks.rank, ranks.number)
+            measured[name] = attack_on_ranks(
+                attack,
+                victim,
+                examples,
+                key,
+                journals=journals,
+                ranks=ranks,
+                plans=plans,
+                progress=ranks.is_first,
+                check_candidates=False,
+                queries=queries.get(name),
+                until=until,
+            )
     return measured, queries

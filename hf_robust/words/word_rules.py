@@ -69,6 +69,8 @@ class WordRule(ABC):
     """
 
     name: str
+    keys_are_words = False
+    """Whether the key of each word is the word itself, whatever stands beside it."""
 
     @property
     @abstractmethod
@@ -124,6 +126,7 @@ class TextAttackWords(WordRule):
     """
 
     name = "textattack"
+    keys_are_words = True
 
     @property
     def pattern(self) -> str:

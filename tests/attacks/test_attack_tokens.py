@@ -6,17 +6,19 @@ Packing sequences into batches.
 from __future__ import annotations
 
 from math import ceil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import FILLERS, POSITIVE, build_tokenizer
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
 from hf_robust.attacks.engine.batches import Encoded, packed
 from hf_robust.attacks.engine.tokens import TextTokenizer
+from hf_robust.attacks.engine.word_ids import WordIds
 
 
 @given(st.lists(st.integers(0, 40), max_size=60), st.integers(1, 100), st.integers(0, 50))
@@ -101,11 +103,21 @@ def typed():
     return tokenizer
 
 
-TOKENIZERS = [build_tokenizer(), typed(), byte_level(), unigram()]
+def bert():
+    """With token types, as BERT's own."""
+    tokenizer = build_tokenizer()
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer.model_input_names = ["input_ids", "token_type_ids", "attention_mask"]
+    return tokenizer
+
+
+TOKENIZERS = [build_tokenizer(), bert(), typed(), byte_level(), unigram()]
 TEXT = st.text(st.sampled_from("good film  it's[UNK]<pad> \n\tÄéß新“–\u200b😀0."), max_size=30) | st.text(max_size=12)
 
 
-@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=["wordpiece", "typed", "bytes", "unigram"])
+@pytest.mark.parametrize("tokenizer", TOKENIZERS, ids=["wordpiece", "bert", "typed", "bytes", "unigram"])
 @settings(max_examples=40, deadline=None)
 @given(data=st.data(), columns=st.integers(1, 2), cut=st.sampled_from([None, 5, 12]))
 def test_ids_are_the_tokenizers_own(tokenizer, data, columns, cut):
@@ -117,6 +129,58 @@ def test_ids_are_the_tokenizers_own(tokenizer, data, columns, cut):
     assert [one.ids.tolist() for one in encoded] == plain["input_ids"]
     types = [None if one.types is None else one.types.tolist() for one in encoded]
     assert types == plain.get("token_type_ids", [None] * len(found))
+
+
+def test_only_berts_kind_of_tokenizer_joins_the_ids_of_words():
+    assert [TextTokenizer(one, 8)._words is not None for one in TOKENIZERS] == [True, True, False, False, False]
+    left, added, other = bert(), bert(), bert()
+    left.truncation_side = "left"
+    added.add_special_tokens({"additional_special_tokens": [AddedToken("<x>", lstrip=True)]})
+    other.backend_tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    assert not any(WordIds.fits(one) for one in (left, added, other))
+
+
+def test_words_are_tokenised_once_and_texts_that_are_cut_are_the_tokenizers_own():
+    tokenizer, asked = bert(), []
+    tokens = TextTokenizer(tokenizer, 7)
+    backend = tokens._words._backend
+    tokens._words._backend = SimpleNamespace(
+        encode_batch_fast=lambda words, **options: asked.extend(words) or backend.encode_batch_fast(words, **options)
+    )
+    found = [("a good film and a good plot was warm",), ("a bad film",), ("a  good\tfilm",)]
+    for _ in range(2):
+        plain = tokenizer([text for (text,) in found], truncation=True, max_length=7)["input_ids"]
+        assert [one.ids.tolist() for one in tokens.encode(found)] == plain
+    calls = []
+    tokens.tokenizer = lambda *columns, **options: calls.append(columns) or tokenizer(*columns, **options)
+    single = [*found, ("a plot",), ("a new plot",)]
+    plain = tokenizer([text for (text,) in single], truncation=True, max_length=7)["input_ids"]
+    assert [tokens.encode([text])[0].ids.tolist() for text in single] == plain
+    assert calls == [(["a new plot"],)]
+    assert sorted(asked) == sorted({word for (text,) in found for word in text.split(" ")} - {""})
+    pairs = [("a good film and a good plot", "bad"), ("good", "film")]
+    plain = tokenizer(*map(list, zip(*pairs, strict=True)), truncation=True, max_length=7)
+    encoded = tokens.encode(pairs)
+    assert [one.ids.tolist() for one in encoded] == plain["input_ids"]
+    assert [one.types.tolist() for one in encoded] == plain["token_type_ids"]
+
+
+def test_a_full_store_of_words_begins_anew(monkeypatch):
+    monkeypatch.setattr("hf_robust.attacks.engine.word_ids.MOST_WORDS", 4)
+    tokens = TextTokenizer(build_tokenizer(), 12)
+    found = [(text,) for text in ("a good film", "the bad plot was cold", "a good plot", "the film was not warm")]
+    expected = [build_tokenizer()(text)["input_ids"] for (text,) in found]
+    for start in (0, 1, 2):
+        assert [one.ids.tolist() for one in tokens.encode(found[start:])] == expected[start:]
+
+
+def test_padding_and_truncation_left_by_another_caller_change_nothing():
+    tokenizer = bert()
+    tokens = TextTokenizer(tokenizer, 9)
+    found = [("unseen,words.of-many'parts here",), ("good film",)]
+    expected = bert()([text for (text,) in found], truncation=True, max_length=9)["input_ids"]
+    tokenizer(["good", "a film"], padding="max_length", truncation=True, max_length=3)
+    assert [one.ids.tolist() for one in tokens.encode(found)] == expected
 
 
 def test_an_overridden_tokenizer_encodes_by_itself():
@@ -137,5 +201,7 @@ def test_an_overridden_tokenizer_encodes_by_itself():
 
 
 def test_three_columns_are_one_sentence():
+    tokens = TextTokenizer(build_tokenizer(), 8)
+    tokens.encode([("a b c",), ("b",)])
     with pytest.raises(ValueError, match="got 3; join some of them"):
-        TextTokenizer(build_tokenizer(), 8).encode([("a", "b", "c")])
+        tokens.encode([("a", "b", "c")])

@@ -5,9 +5,11 @@ from collections import OrderedDict
 from importlib.util import find_spec
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hf_robust.attacks.engine.draft import Draft
-from hf_robust.words import Text
+from hf_robust.words import TEXTATTACK_WORDS, UNICODE_WORDS, Text
 
 # (columns, swaps one after another, then the text, the changed words and the last step's): what TextAttack's own text
 # class gives, where "" deletes.
@@ -118,6 +120,39 @@ def test_word_numbers_equal_textattacks():
             assert other.text == draft.text.joined
             assert other.attack_attrs["modified_indices"] == draft.modified
             assert other.attack_attrs["newly_modified_indices"] == draft.last_modified
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data(), st.sampled_from([TEXTATTACK_WORDS, UNICODE_WORDS]))
+def test_words_and_keys_of_a_draft_are_those_of_its_text_split_again(data, rule):
+    pieces = [
+        "good",
+        "bad",
+        "n't",
+        "it's",
+        "-",
+        "_",
+        "'",
+        "*",
+        "@x",
+        " ",
+        "  ",
+        ", ",
+        ".",
+        "\u2019s",
+        "\u00e9t\u00e9",
+        "a-b",
+    ]
+    draft = Draft(Text(("".join(data.draw(st.lists(st.sampled_from(pieces), max_size=12))),), rule))
+    for _ in range(3):
+        if not draft.text.words:
+            return
+        index = data.draw(st.integers(0, len(draft.text.words) - 1))
+        new = data.draw(st.sampled_from(["fine", "o'clock", "well-made", "two words", "UNK", "\u00e9", "_y"]))
+        draft = draft.swap(index, new)
+        assert draft.keys == draft.text.keys
+        if rule is TEXTATTACK_WORDS:
+            assert draft.words == draft.text.tokens
 
 
 @pytest.mark.parametrize(

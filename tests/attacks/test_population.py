@@ -303,3 +303,27 @@ def test_wrong_sizes_are_refused(make: Any) -> None:
         make(0, 5)
     with pytest.raises(ValueError, match="-1"):
         make(5, -1)
+
+
+def test_the_clean_texts_neighbours_are_found_once_for_each_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+    inner = shared.neighbours
+
+    def watched(trial: Trial, draft: Draft, indices: Any = None) -> Any:
+        if draft is trial.clean and indices is not None:
+            asked.append((trial.example.idx, *indices))
+        return (yield from inner(trial, draft, indices))
+
+    which, examples = attack("genetic"), rows(6, 2, seed=3)
+    expected = measure(which, ToyVictim(), examples)
+    monkeypatch.setattr(shared, "neighbours", watched)
+    assert measure(which, ToyVictim(), examples) == expected
+    assert asked and len(asked) == len(set(asked))
+
+    class Drawing(FromLexicon):
+        planned = False
+
+    drawing = dataclasses.replace(which, candidates=Drawing(table(SYNONYMS, "synonym"), k=8, distinct=False))
+    asked.clear()
+    measure(drawing, ToyVictim(), examples)
+    assert len(asked) > len(set(asked))

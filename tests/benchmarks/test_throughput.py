@@ -111,7 +111,9 @@ def check_options(rows: list[dict[str, Any]], recipe: dict[str, Any]) -> None:
         plain["option"] == throughput_options.IDENTICAL
         and plain["queries"] == recipe["runs"]["native first"]["queries"]
     )
-    assert len(rows) == 5 and plain["same_status"] == 6
+    bf16 = throughput_options.has_bf16(torch.device("cpu"))
+    assert len(rows) == 5 + bf16 == len({row["option"] for row in rows}) and plain["same_status"] == 6
+    assert bf16 == (throughput_options.BF16 in {row["option"] for row in rows})
     for row in rows:
         check_ratio(row["speed_up"], plain, row)
         assert row["queries_ratio"] == row["queries"] / plain["queries"]

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 
+from hf_robust.attacks.engine.answers import SharedAnswers
 from hf_robust.attacks.engine.outputs import Outputs, kind_of, probabilities_and_logits, read_answer, rows_of_labels
 from hf_robust.attacks.engine.requests import (
     Columns,
@@ -59,6 +60,7 @@ class BlackBox:
         queries: number of texts scored so far.
         forwarded: number of texts that were asked, each distinct one of a request once.
         forwards: number of calls that were answered.
+        answers: scores shared by the attacks of one evaluation; ``answers.recalled`` counts texts not asked again.
         retried: number of calls that raised an exception and were tried again.
         sharers: number of processes that share the rate.
         class_names: names of the classes by id, which labels are compared with; empty if they are unknown.
@@ -85,6 +87,7 @@ class BlackBox:
         self.predict, self.name, self.num_classes, self.outputs = predict, name, num_classes, outputs
         self.batch_size, self.retries, self.rate = batch_size, retries, rate
         self.queries = self.forwarded = self.forwards = self.retried = 0
+        self.answers = SharedAnswers()
         self.sharers = 1
         self.class_names: tuple[str, ...] = ()
         self.find_classes: Callable[[], Sequence[str]] | None = None
@@ -134,21 +137,26 @@ class BlackBox:
             ValueError: the function failed in all tries, or did not return scores.
         """
         self.queries += len(texts)
-        distinct = sorted(dict.fromkeys(texts), key=lambda columns: -sum(map(len, columns)))
-        starts = range(0, len(distinct), self.batch_size)
-        parts = [self._ask(distinct[start : start + self.batch_size]) for start in starts]
-        if not parts:
+        if not texts:
             return Scores(np.empty((0, self.num_classes or 0), dtype=np.float32), [])
-        rows = np.concatenate(parts)
+        keys = self.sequences(texts)
+        distinct = dict(zip(keys, texts, strict=True))
+        known = [key for key in distinct if key in self.answers]
+        new = sorted((key for key in distinct if key not in self.answers), key=lambda key: -_size(distinct[key]))
+        starts = range(0, len(new), self.batch_size)
+        parts = [self._ask([distinct[key] for key in new[start : start + self.batch_size]]) for start in starts]
+        if parts:
+            self.answers.keep(new, np.concatenate(parts))
+        rows = np.concatenate([*parts, self.answers.recall(known)] if known else parts)
         if self.outputs is None:
             self.outputs = kind_of(rows, self.name)
             logger.info("%s returns %s.", self.name, self.outputs)
-        places = {columns: place for place, columns in enumerate(distinct)}
-        order = [places[columns] for columns in texts]
+        places = {key: place for place, key in enumerate([*new, *known])}
+        order = [places[key] for key in keys]
         if self.labels_only:
-            return Scores(rows[order].astype(np.float32), self.sequences(texts))
+            return Scores(rows[order].astype(np.float32), keys)
         probabilities, logits = probabilities_and_logits(rows, self.outputs, self.name)
-        return Scores(probabilities[order], self.sequences(texts), logits=logits[order])
+        return Scores(probabilities[order], keys, logits=logits[order])
 
     def sequences(self, texts: Sequence[Columns]) -> list[bytes]:
         """A key of each text's columns."""
@@ -246,3 +254,7 @@ class BlackBox:
         now = time.monotonic()
         time.sleep(max(self._free_at - now, 0))
         self._free_at = max(now, self._free_at) + count * self.sharers / self.rate
+
+
+def _size(columns: Columns) -> int:
+    return sum(map(len, columns))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
 
+from hf_robust.attacks.engine.answers import SharedAnswers
 from hf_robust.attacks.engine.requests import Columns, Flip, Flips, Floats, Insertion, NewSuffix, Scores, SuffixSwaps
 from hf_robust.words import Text
 
@@ -18,9 +19,11 @@ class Classifier(Protocol):
 
     Attributes:
         queries: number of texts scored so far.
+        answers: scores that one attack asked for, shared with the attacks after it.
     """
 
     queries: int
+    answers: SharedAnswers
 
     @property
     def device(self) -> torch.device:

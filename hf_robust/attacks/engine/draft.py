@@ -106,6 +106,11 @@ class Draft:
             words[index] = new
         return words
 
+    @property
+    def keys(self) -> list[str]:
+        """``text.keys``, without splitting the text again where words are their own keys."""
+        return self.words if self.text.rule.keys_are_words else self.text.keys
+
     @cached_property
     def last_modified(self) -> frozenset[int]:
         """Numbers of the words that the last swaps made."""

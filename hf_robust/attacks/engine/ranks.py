@@ -72,16 +72,17 @@ def attack_on_ranks(
     attack_one = partial(_attack_share, victim, keys, journals, ranks, options)
     until = sequence_of(attack, until)
     records, seconds = FileList[AttackRecord](), dict[str, float]()
-    for part in parts_until(examples, until, attack.seed):
-        of_part, spent = (
-            attack.run(part, attack_one) if isinstance(attack, Cascade) else _alone(attack, part, attack_one)
-        )
-        records.extend(of_part)
-        # The seconds of a journal are those since its first line.
-        earlier = seconds if journals is None else {}
-        seconds |= {name: earlier.get(name, 0.0) + value for name, value in spent.items()}
-        if until is not None and until.is_reached(*judged_by(records)):
-            break
+    with victim.answers.kept(isinstance(attack, Cascade)):
+        for part in parts_until(examples, until, attack.seed):
+            of_part, spent = (
+                attack.run(part, attack_one) if isinstance(attack, Cascade) else _alone(attack, part, attack_one)
+            )
+            records.extend(of_part)
+            # The seconds of a journal are those since its first line.
+            earlier = seconds if journals is None else {}
+            seconds |= {name: earlier.get(name, 0.0) + value for name, value in spent.items()}
+            if until is not None and until.is_reached(*judged_by(records)):
+                break
     by_member = seconds if isinstance(attack, Cascade) else {}
     records.sort(key=lambda record: record.idx)
     return Measured(records, sum(seconds.values()), by_member)

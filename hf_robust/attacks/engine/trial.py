@@ -77,6 +77,8 @@ class Trial:
         saturated: number of queries whose confidence was flat for lack of precision; None if this is not counted.
         seconds: this example's share of the time of its queries.
         rng: the random states of this example.
+        clean_neighbours: drafts one step from the clean text, by the word that they change; searches that come back to
+            the clean text keep them here.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Trial:
         self._token_keys: dict[bytes, bytes] = {}
         self._rows: dict[bytes, bytes] = {}
         self._clean_row: Floats | None = None
+        self.clean_neighbours: dict[int, list[Draft]] = {}
         self._saturated_share = 0.0
         self._clean_size = attack.goal.size(self.text)
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hf_robust.attacks.engine.answers import SharedAnswers
 from hf_robust.attacks.engine.batches import Encoded, Padder, to_device
 from hf_robust.attacks.engine.gradients import Gradients
 from hf_robust.attacks.engine.memory import TokenBudget
@@ -51,6 +52,7 @@ class Victim(Gradients):
     Attributes:
         queries: number of texts scored so far.
         forwarded: number of sequences that went through the model, each distinct one of a request once.
+        answers: scores shared by the attacks of one evaluation; ``answers.recalled`` counts passes saved.
         forwards: number of batches that went through the model.
         seconds: time in which the host ran the model, moved tensors or waited for either. On a GPU work is queued
             without waiting, so the time of a request is counted when its answers are fetched.
@@ -85,6 +87,7 @@ class Victim(Gradients):
         self.inference = inference
         self.queries = self.forwards = self.forwarded = 0
         self.seconds = 0.0
+        self.answers = SharedAnswers()
         self._budget = TokenBudget(token_budget)
         self._tokens = TextTokenizer(tokenizer, self.max_length)
         self._pad = Padder(tokenizer)
@@ -196,29 +199,40 @@ class Victim(Gradients):
 
     def _score(self, chunks: Iterable[Sequence[Encoded]]) -> Scores:
         keys: list[bytes] = []
-        rows: dict[bytes, int] = {}
+        new: dict[bytes, None] = {}
+        known: dict[bytes, None] = {}
         outputs: list[Tensor] = []
         with self._eval(), torch.inference_mode(), self.autocast():
             for chunk in chunks:
-                new: dict[bytes, Encoded] = {}
-                for encoded in chunk:
-                    key = encoded.key()
-                    keys.append(key)
-                    if key not in rows:
-                        new[key] = encoded
-                for part, logits in self._batches(list(new.items())):
-                    for key in part:
-                        rows[key] = len(rows)
+                keys_of_chunk = [encoded.key() for encoded in chunk]
+                keys += keys_of_chunk
+                known.update((key, None) for key in keys_of_chunk if key in self.answers)
+                wanted = dict(zip(keys_of_chunk, chunk, strict=True))
+                waiting = [(key, encoded) for key, encoded in wanted.items() if key not in new and key not in known]
+                for part, logits in self._batches(waiting):
+                    new.update(dict.fromkeys(part))
                     outputs.append(logits)
-        if not outputs:
+        if not keys:
             return Scores(np.empty((0, int(getattr(self.model.config, "num_labels", 0))), dtype=np.float32), [])
-        with self._timed():
-            logits = torch.cat(outputs).cpu()
-        if not bool(torch.isfinite(logits).all()):
-            raise ValueError("the model's logits are not finite, so it cannot be attacked; its training diverged.")
+        rows = {key: row for row, key in enumerate((*known, *new))}
+        logits = torch.cat([*self._recalled(list(known)), *self._computed(list(new), outputs)])
         order = [rows[key] for key in keys]
         probabilities = logits.sigmoid() if self.multi_label else logits.softmax(-1)
         return Scores(probabilities.numpy()[order], keys, logits=logits.numpy()[order])
+
+    def _recalled(self, keys: Sequence[bytes]) -> list[Tensor]:
+        return [torch.from_numpy(self.answers.recall(keys))] if keys else []
+
+    def _computed(self, keys: Sequence[bytes], outputs: Sequence[Tensor]) -> list[Tensor]:
+        """The logits [n, K] of all batches, on the CPU."""
+        if not outputs:
+            return []
+        with self._timed():
+            logits = torch.cat(list(outputs)).cpu()
+        if not bool(torch.isfinite(logits).all()):
+            raise ValueError("the model's logits are not finite, so it cannot be attacked; its training diverged.")
+        self.answers.keep(keys, logits.numpy())
+        return [logits]
 
     def _batches(self, new: Sequence[tuple[bytes, Encoded]]) -> Iterator[tuple[list[bytes], Tensor]]:
         """Yield the keys and the logits of each batch."""

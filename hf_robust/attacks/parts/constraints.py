@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from operator import ne
 from typing import Any, ClassVar
 
 from hf_robust.attacks.engine.draft import Draft
@@ -232,7 +233,7 @@ class MaxChangedWords(Constraint):
         yield
 
     def _allows(self, original: Draft, draft: Draft) -> bool:
-        changed = sum(before != after for before, after in zip(original.words, draft.words, strict=False))
+        changed = sum(map(ne, original.words, draft.words))
         if self.count is not None and changed > self.count:
             return False
         return self.share is None or changed <= math.ceil(min(original.length, len(draft.words)) * self.share)

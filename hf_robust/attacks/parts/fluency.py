@@ -75,14 +75,14 @@ class LikeliestSwaps(_ByLanguageModel):
         words = current.text.tokens
         by_word: dict[int, list[int]] = {}
         for place, draft in enumerate(drafts):
-            index = _first_difference(words, draft.text.tokens)
+            index = _first_difference(words, draft.words)
             if index is not None:
                 by_word.setdefault(index, []).append(place)
         # Words with at most ``top`` texts need no query of the model.
         queries = [(index, place) for index, places in by_word.items() if len(places) > self.top for place in places]
         admitted = [place for places in by_word.values() if len(places) <= self.top for place in places]
         if queries:
-            inputs = [(self._context(words, index), drafts[place].text.tokens[index]) for index, place in queries]
+            inputs = [(self._context(words, index), drafts[place].words[index]) for index, place in queries]
             answer = yield Consult(self.model.log_probabilities, inputs)
             likelihood = {place: float(value) for (_, place), value in zip(queries, answer, strict=True)}
             for places in by_word.values():
@@ -126,17 +126,17 @@ class MaxLikelihoodDrop(_ByLanguageModel):
             raise ValueError(f"reference must be one of {', '.join(REFERENCES)}, got {self.reference!r}.")
 
     def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
-        against = (original if self.reference == "original" else current).text
+        against = (original if self.reference == "original" else current).text.tokens
         inputs: list[Continuation] = []
         pairs: list[tuple[int, int]] = []
         failed: set[int] = set()
         for place, draft in enumerate(drafts):
-            if any(index >= min(len(against.words), len(draft.text.words)) for index in draft.last_modified):
+            if any(index >= min(len(against), len(draft.words)) for index in draft.last_modified):
                 failed.add(place)
                 continue
             for index in sorted(draft.last_modified):
                 pairs.append((place, len(inputs)))
-                inputs += [("", self._window(against, index)), ("", self._window(draft.text, index))]
+                inputs += [("", self._window(against, index)), ("", self._window(draft.words, index))]
         if inputs:
             log_probabilities = yield Consult(self.model.log_probabilities, inputs)
             failed.update(
@@ -144,9 +144,9 @@ class MaxLikelihoodDrop(_ByLanguageModel):
             )
         return [draft for place, draft in enumerate(drafts) if place not in failed]
 
-    def _window(self, text: Text, index: int) -> str:
-        first, last = window(text, index, self.window_size)
-        return " ".join(text.tokens[first : last + 1])
+    def _window(self, words: list[str], index: int) -> str:
+        first, last = window(len(words), index, self.window_size)
+        return " ".join(words[first : last + 1])
 
     def describe(self) -> dict[str, Any]:
         settings = {"window_size": self.window_size, "max_drop": self.max_drop, "reference": self.reference}

@@ -182,7 +182,7 @@ class Genetic:
         draw_weights = genome.draw_weights.copy()
         for _ in range(np.count_nonzero(draw_weights)):
             index = int(shared.draw(trial, draw_weights / draw_weights.sum(), 1)[0])
-            neighbours = yield from shared.neighbours(trial, genome.draft, [index])
+            neighbours = yield from shared.neighbours_at(trial, genome.draft, index)
             if not neighbours:
                 continue
             evaluation, scored = yield from self._ask(trial, genome, evaluation, neighbours)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from hf_robust.attacks.engine.draft import Draft
 from hf_robust.attacks.engine.requests import Floats, Steps
 from hf_robust.attacks.engine.trial import Evaluation, Evaluations, Trial
+from hf_robust.attacks.parts.candidates import Candidates
 
 
 def describe_search(search: Any) -> str:
@@ -30,6 +31,19 @@ def neighbours(trial: Trial, draft: Draft, indices: Iterable[int] | None = None)
     count = len(draft.text.words)
     # ``keeps_count`` avoids splitting every text again, which would dominate the cost of this function.
     return [neighbour for neighbour in drafts if neighbour.keeps_count or len(neighbour.text.words) == count]
+
+
+def neighbours_at(trial: Trial, draft: Draft, index: int) -> Steps[list[Draft]]:
+    """The neighbours of ``draft`` at one word; those of the clean text are found once, since each first member asks.
+
+    Sources that draw or use a model may propose others each time, so their neighbours are not kept.
+    """
+    candidates = trial.attack.candidates
+    if draft is not trial.clean or not candidates.planned or type(candidates).rewrites is not Candidates.rewrites:
+        return (yield from neighbours(trial, draft, [index]))
+    if index not in trial.clean_neighbours:
+        trial.clean_neighbours[index] = yield from neighbours(trial, draft, [index])
+    return trial.clean_neighbours[index]
 
 
 def swapped_index(neighbour: Draft) -> int:

@@ -29,9 +29,9 @@ class Encoder(Protocol):
     def fingerprint(self) -> str: ...
 
 
-def window(text: Text, index: int, size: int) -> tuple[int, int]:
-    """Numbers of the first and last of the ``size`` words around word ``index``, with TextAttack's rounding."""
-    length, half = len(text.words), (size - 1) / 2
+def window(length: int, index: int, size: int) -> tuple[int, int]:
+    """First and last of the ``size`` words around word ``index`` of ``length``, with TextAttack's rounding."""
+    half = (size - 1) / 2
     if index - half < 0:
         return 0, min(size, length) - 1
     if index + half >= length:
@@ -46,7 +46,7 @@ def window_parts(text: Text, index: int, size: int | None) -> tuple[str, str]:
     """
     starts = np.cumsum([0, *(len(column) + 1 for column in text.columns)])
     joined, word = text.joined, text.words[index]
-    edges = (0, len(text.words) - 1) if size is None else window(text, index, size)
+    edges = (0, len(text.words) - 1) if size is None else window(len(text.words), index, size)
     first, last = (text.words[edge] for edge in edges)
     start, end = int(starts[first.column]) + first.start, int(starts[last.column]) + last.end
     offset = int(starts[word.column])

@@ -88,12 +88,12 @@ class WordDistance(Constraint):
             raise ValueError(f"reference must be one of {', '.join(REFERENCES)}, got {self.reference!r}.")
 
     def keeps(self, original: Draft, current: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
-        words = (original if self.reference == "original" else current).text.keys
+        words = (original if self.reference == "original" else current).keys
         return [draft for draft in drafts if self._allows(words, draft)]
         yield
 
     def _allows(self, words: list[str], draft: Draft) -> bool:
-        keys, limit = draft.text.keys, len(words)
+        keys, limit = draft.keys, len(words)
         return all(
             index < limit and index < len(keys) and self.near(words[index], keys[index])
             for index in draft.last_modified
