@@ -151,6 +151,12 @@ def build_model(
     return AutoModelForSequenceClassification.from_config(with_mean_head(config) if head == "mean" else config)
 
 
+def model_for(name: str | type[RobustTrainer], **options: Any) -> Any:
+    """A random classifier that a method trains: BERT, if the method trains all architectures."""
+    method = METHODS[name] if isinstance(name, str) else name
+    return build_model(*method.architectures[:1], **options)
+
+
 def build_legacy_model(folder: Path, **options: Any) -> Any:
     """A BERT loaded from a checkpoint of the first years, whose LayerNorms are called gamma and beta."""
     model = build_model(**options)
@@ -233,7 +239,7 @@ def build_trainer(
     if "view_cache" in method.config.__dataclass_fields__:
         settings.setdefault("view_cache", str(Path(folder) / "cache"))
     return method(
-        model=build_model() if model is None else model,
+        model=model_for(method) if model is None else model,
         args=method.config(**settings),
         train_dataset=None if data is NO_DATA else review_data() if data is None else data,
         processing_class=parts.pop("tokenizer"),
