@@ -57,7 +57,7 @@ from hf_robust.wiring.run_lexicons import Lexicons, described, load_lexicons
 from hf_robust.wiring.smoothed import attacked_vote, certify_callback
 from hf_robust.wiring.static_attacks import file_attacks
 from hf_robust.wiring.streaming import stream_seed
-from hf_robust.wiring.task_checks import check_skip_labels, check_task, needs_classes
+from hf_robust.wiring.task_checks import check_model_type, check_skip_labels, check_task, needs_classes
 from hf_robust.wiring.view_attacks import makes_views, view_attacks
 from hf_robust.words import words_of
 
@@ -81,9 +81,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     # [hf_robust] Load the lexicons first, so that a missing one is an error at the start
     lexicons = load_lexicons(
         args.attack,
-        args.method.needs,
+        (*args.method.needs, *(("synonyms",) if args.certify.by_intervals else ())),
         args.training.view_attacks if makes_views(args) else (),
-        voted=bool(args.attack.attack_votes) or args.certify.certify != "no",
+        voted=bool(args.attack.attack_votes) or args.certify.draws_votes,
     )
 
     # Set seed before initializing model.
@@ -150,7 +150,9 @@ def set_up_logging(training_args: Any) -> None:
 
 
 def load(args: Arguments, config: Any, labels: Labels, corpus: Corpus) -> tuple[Any, Any]:
-    check_precision(args.model, config, args.training, args.method)  # [hf_robust]
+    # [hf_robust] What the method and the certificates cannot do with this model
+    check_precision(args.model, config, args.training, args.method)
+    check_model_type(args, config)
     words = load_words(args.model, args.data, args.attack.word_vectors, corpus)  # [hf_robust] new lstm or cnn
     tokenizer = load_tokenizer(args.model, words)
     model = load_model(args.model, config, labels, tokenizer, words, mixed_precision(args.training))
@@ -225,7 +227,7 @@ def build_trainer(
         protection=args.attack.protection(),
     )
     attacker = add_attacks(trainer, args, splits, lexicons)
-    # [hf_robust] Certify the vote over random substitutions or masks
+    # [hf_robust] Certify the vote over random substitutions or masks, or the network itself
     certificates = certify_callback(trainer, args.certify, args.attack, lexicons["synonyms"], splits.max_length)
     data = describe_data(splits.corpus, train_dataset, eval_dataset, labels)
     data["attack_sample"] = f"{args.attack.attack_num_examples} rows, seed {args.attack.attack_seed}"

@@ -1,4 +1,4 @@
-"""Certify a vote over random substitutions or masks at the end of training or of each epoch."""
+"""Certify a vote, or the network itself by interval bounds, at the end of training or of each epoch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,17 @@ from hf_robust.attacks import Example, Victim
 from hf_robust.attacks.engine.journal import classifier_of
 from hf_robust.callbacks.best_metric import ExpectedMetrics
 from hf_robust.callbacks.measurement import Measurement, Part
-from hf_robust.certify import CertifySettings, Draws, certify_key, certify_on_ranks, check_beta
+from hf_robust.certify import (
+    INTERVALS,
+    CertifySettings,
+    Draws,
+    Smoothing,
+    certify_key,
+    certify_on_ranks,
+    check_draws,
+)
+from hf_robust.certify.intervals import check_bounded
+from hf_robust.certify.swaps import certify_swaps
 from hf_robust.metrics import Certificate, CertificateSummary
 from hf_robust.runs import CERTIFICATES_FOLDER, JOURNAL_FOLDER, Ranks, write_certificates
 
@@ -31,7 +41,8 @@ class CertifyCallback(Measurement):
     of one word), ``eval_smoothed_accuracy`` the share that the vote predicts correctly, and
     ``eval_abstained`` the share on which the vote abstains; the first has an interval (``_low``, ``_high``), and
     ``eval_certify_seconds`` is the time. The certificate is for a vote over many draws: the plain network, which
-    ``eval_accuracy`` and the attacks measure, has none.
+    ``eval_accuracy`` and the attacks measure, has none. With the rule ``intervals`` it is for the plain network, an
+    LSTM or a CNN of this package, ``eval_smoothed_accuracy`` is its accuracy on these examples, and nothing is drawn.
 
     Each rank certifies a share, and all ranks get the same numbers. Finished examples are journalled under a key of
     the weights, the table, the settings and the data, so that they are voted on once. The history line has the rates
@@ -39,7 +50,7 @@ class CertifyCallback(Measurement):
 
     Args:
         smoothing: the table or the mask rate, and the seed of the draws.
-        settings: number of draws, and how they are counted.
+        settings: number of draws, and how they are counted; or the rule ``intervals``, for a table.
         examples: the examples to certify, the same in every epoch; ``idx`` must be distinct.
         strategy, max_length, token_budget: as in ``Measurement``.
 
@@ -65,7 +76,7 @@ class CertifyCallback(Measurement):
         super().__init__(strategy, max_length, token_budget)
         if not examples:
             raise ValueError("There is no example to certify; pass at least one row of evaluation data.")
-        check_beta(smoothing, settings)
+        check_draws(smoothing, settings)
         smoothing.require_effect([smoothing.text(example.texts) for example in examples])
         self.smoothing, self.settings, self.examples = smoothing, settings, list(examples)
         self.seconds = {"certify": 0.0}
@@ -84,6 +95,8 @@ class CertifyCallback(Measurement):
 
     def _check(self) -> None:
         self.settings.check_classes(self._num_labels())
+        if self.settings.rule == INTERVALS:
+            check_bounded(self._victim().model.config)
 
     def _num_labels(self) -> int:
         config: Any = self._victim().model.config
@@ -108,7 +121,11 @@ class CertifyCallback(Measurement):
         trainer = self.trainer
         assert trainer is not None
         args = trainer.args
+        ranks = Ranks(args.process_index, args.world_size)
         with victim.measuring(self.smoothing.seed):
+            if self.settings.rule == INTERVALS:
+                assert isinstance(self.smoothing, Smoothing)
+                return certify_swaps(victim, self.examples, self.smoothing, ranks)
             return certify_on_ranks(
                 lambda texts: victim.probabilities(texts).argmax(-1),
                 self.examples,
@@ -117,13 +134,16 @@ class CertifyCallback(Measurement):
                 certify_key(classifier_of(victim), self.examples, self.smoothing, self.settings),
                 num_labels=self._num_labels(),
                 journals=Path(str(args.output_dir)) / JOURNAL_FOLDER,
-                ranks=Ranks(args.process_index, args.world_size),
+                ranks=ranks,
                 progress=trainer.is_world_process_zero() and not args.disable_tqdm,
             )
 
 
 def rates_in_words(summary: CertificateSummary) -> str:
     """The rates of the certificates in percent, for the line that is printed for an epoch."""
+    if not summary.votes:
+        certified = f"certified accuracy {100 * summary.certified_accuracy:.1f} by interval bounds"
+        return f"{certified} ({summary.num_examples} examples, {summary.seconds:.0f} s)"
     cost = f"{summary.num_examples} examples, {summary.votes} votes each, {summary.seconds:.0f} s"
     rates = f"{100 * summary.certified_accuracy:.1f}, of the vote {100 * summary.smoothed_accuracy:.1f}"
     return f"certified accuracy {rates} ({cost})"

@@ -147,6 +147,36 @@ def test_a_vote_over_masks_needs_no_table_and_certifies_by_changed_words(
     assert "take the label's share of the votes as beta" in limits and "inserted and deleted words are not" in limits
 
 
+def test_intervals_certify_the_network_itself_whatever_trained_it(
+    model_folder: Callable[..., Path], corpus: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, data = tmp_path / "out", ["--data", str(corpus["reviews.jsonl"]), "--lexicon", str(corpus["closed.json"])]
+    flags = [*data, "--rule", "intervals", "--output_dir", str(out), "--attacks", "synonym", "--pos_tagger", "none"]
+    assert main(["certify", str(model_folder(kind="hf_robust_cnn")), *flags]) == 0
+    printed = capsys.readouterr().out
+    assert "by interval bounds of the network itself, each certificate is certain" in printed
+    assert "of the vote" not in printed and "only swaps words by this table gets no lower than" in printed
+    found = read_certificates(out / "certificates.jsonl")
+    survived = {one.idx for one in read_records(out / "attack_results" / "synonym.jsonl") if one.status == "failed"}
+    assert {one.idx for one in found if one.certified} <= survived and any(one.certified for one in found)
+    card, (line,) = json.loads((out / "run_card.json").read_text()), read_history(out)
+    assert card["certify"]["rule"] == "intervals" and "votes" not in card["certify"] and "vote" not in card
+    assert (line["certified"]["votes"], line["certified"]["alpha"]) == (0, 0)
+    assert line["accuracy"] == line["certified"]["smoothed_accuracy"] >= line["certified"]["certified_accuracy"]
+    said = " ".join(limits_of(load_run(out)))
+    assert "A certificate holds for the network itself, in float32, and only against swaps of words" in said
+    assert "is wrong with a probability" not in said
+    for refused, sentence in {
+        ("--votes", "40"): "rule intervals counts no votes and does not read votes 40: leave it out",
+        ("--attack_votes", "9"): "--attack_votes 9 draws votes, and --rule intervals certifies the network itself",
+        ("--vote_mask_rate", "0.7"): "--vote_mask_rate 0.7 draws votes, and --rule intervals certifies",
+    }.items():
+        assert main(["certify", str(model_folder(kind="hf_robust_cnn")), *flags, *refused]) == 2
+        assert sentence in capsys.readouterr().err.splitlines()[-1]
+    assert main(["certify", str(model_folder()), *flags]) == 2
+    assert "interval bounds go through the LSTM and the CNN" in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.slow
 def test_the_documented_command_runs_on_a_run_of_the_demo_corpus(tmp_path: Path) -> None:
     run, out = tmp_path / "run", tmp_path / "certified"

@@ -565,7 +565,7 @@ def test_every_method_trains_and_is_attacked_on_the_demo_corpus_without_files(me
     lexicons = ["--lexicon", "builtin", "--antonym_lexicon", "builtin"]
     flags = ["--dataset_name", "demo", "--num_train_epochs", "1", "--robust_method", method, "--attacks", "synonym"]
     known = METHODS[method].config.__dataclass_fields__
-    model = "demo"
+    model = "cnn" if METHODS[method].architectures else "demo"
     if "view_attacks" in known:
         # This needs no NLTK data.
         flags += ["--view_attacks", "synonym", "--pos_tagger", "none"]

@@ -71,6 +71,30 @@ def test_ranmask_votes_over_masks_of_its_own_rate(tmp_path: Path) -> None:
     assert "no change of one word can change the correct prediction of the vote over random masks" in said
 
 
+def test_ibp_trains_a_new_cnn_and_certifies_it_without_a_vote(tmp_path: Path) -> None:
+    sizes = ["--max_train_samples", "32", "--max_eval_samples", "12", "--num_train_epochs", "1"]
+    flags = ["--dataset_name", "demo", "--robust_method", "ibp", "--lexicon", "builtin", "--eval_strategy", "epoch"]
+    flags += [
+        "--metric_for_best_model",
+        "certified_accuracy",
+        "--certify",
+        "epoch",
+        "--certify_rule",
+        "intervals",
+        "--certify_num_examples",
+        "6",
+    ]
+    found = run("cnn", tmp_path / "out", "--do_train", "--do_eval", *flags, *sizes)
+    card, (file,) = card_of(tmp_path / "out"), (tmp_path / "out" / "certificates").glob("*.jsonl")
+    certificates = read_certificates(file)
+    assert found["eval_certified_accuracy"] == sum(one.certified for one in certificates) / 6
+    assert card["certify"]["rule"] == "intervals" and card["certify"]["lexicon"]["name"] == "builtin"
+    assert card["method"] == "ibp" and "ibp_kappa" in card["config"]
+    said = (tmp_path / "out" / "README.md").read_text()
+    assert "change the correct prediction of the network itself" in said and "{jia2019certified," in said
+    assert "votes each" not in said and "cohen2019certified" not in said
+
+
 @pytest.mark.slow
 def test_certificates_alone_change_no_weight_and_no_metric(model_folder: Callable[..., Path], tmp_path: Path) -> None:
     data = {"train": review_rows(12), "validation": review_rows(8, 1)}
@@ -100,6 +124,21 @@ WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
         ["--do_train", "--certify", "end", "--lexicon", "builtin"],
         {"train": [{"sentence": "good", "label": 0.5}]},
         "--certify end needs one class for each row, and this is a regression: leave it out",
+    ),
+    "a method of other architectures": (
+        [*RUN, "--robust_method", "ibp", "--lexicon", "builtin"],
+        BOTH,
+        "ibp trains models of the types hf_robust_lstm and hf_robust_cnn, and this one is of type bert",
+    ),
+    "bounds of another architecture": (
+        [*RUN, "--certify", "end", "--certify_rule", "intervals", "--lexicon", "builtin"],
+        BOTH,
+        "interval bounds go through the LSTM and the CNN of this package, and this model is of type bert",
+    ),
+    "votes of no vote": (
+        [*RUN, "--certify", "end", "--certify_rule", "intervals", "--certify_votes", "50"],
+        BOTH,
+        "--certify end: rule intervals counts no votes and does not read votes 50: leave it out",
     ),
     "empty table": (
         [*RUN, "--certify", "end", "--lexicon", "{table}"],

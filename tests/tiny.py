@@ -157,9 +157,12 @@ class TwoMasks(nn.Module):
 
 
 def model_for(name: str | type[RobustTrainer], **options: Any) -> Any:
-    """A BERT that the method trains, without randomness: for one that needs dropout it has :class:`TwoMasks`."""
+    """A classifier that the method trains, without randomness: BERT, if it trains all architectures.
+
+    For a method that needs dropout it has :class:`TwoMasks`.
+    """
     method = METHODS[name] if isinstance(name, str) else name
-    model = build_model(**options)
+    model = build_model(*method.architectures[:1], **options)
     if method.needs_dropout:
         model.dropout = TwoMasks()
     return model

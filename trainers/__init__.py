@@ -10,6 +10,7 @@ METHODS = Methods(
     {
         "normal": "NormalTrainer",
         "safer": "SAFERTrainer",
+        "ibp": "IBPTrainer",
         "bat_pairwise": "BatPairwiseTrainer",
         "bat_triplet": "BatTripletTrainer",
         "a2t": "A2TTrainer",

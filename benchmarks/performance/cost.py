@@ -54,8 +54,8 @@ MEMORY_STEPS = (2, 5, 10)
 
 def count_passes(trainer: RobustTrainer) -> dict[str, float]:
     """Number of passes of one step by kind, a mean over a few steps."""
-    twin = getattr(trainer, "twin", None)
-    models = [trainer.model] if twin is None else [trainer.model, twin]
+    named = (getattr(trainer, name, None) for name in ("model", "twin", "bounds"))
+    models = [model for model in named if model is not None]
     with counting(*models, rows=trainer.args.train_batch_size) as counter:
         steps = StepCounts(counter)
         trainer.add_callback(steps)

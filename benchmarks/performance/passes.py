@@ -36,8 +36,9 @@ class PassCounter:
     """Counts the passes of ``models`` while the block of :func:`counting` runs.
 
     A call of a model on ``rows`` rows is one forward, and a call on twice as many rows is two; with None each call is
-    one. A backward is the graph of one forward that one call of the autograd engine passes through; hooks on the
-    tensors that the forward returned detect it.
+    one. A call of a module with an attribute ``passes`` is as many times that (:class:`IntervalBounds`). A backward is
+    the graph of one forward that one call of the autograd engine passes through; hooks on the tensors that the forward
+    returned detect it.
     """
 
     def __init__(self, *models: nn.Module, rows: int | None = None) -> None:
@@ -50,6 +51,7 @@ class PassCounter:
     def begin_forward(self, module: nn.Module, args: Any, keywords: Mapping[str, Any]) -> None:
         """Hook before a forward: count it and note its size."""
         size = 1.0 if self._rows is None else len(next(_tensors((args, keywords)))) / self._rows
+        size *= getattr(module, "passes", 1)
         self._sizes.append(size)
         if are_counted():
             self.counts["forward" if torch.is_grad_enabled() else "forward_no_grad"] += size

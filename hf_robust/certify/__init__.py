@@ -1,10 +1,15 @@
-"""Certificates for a vote over random substitutions (SAFER) or random masks (RanMASK)."""
+"""Certificates for a vote over random substitutions (SAFER) or random masks (RanMASK).
+
+Those of the network itself, which need torch, are in :mod:`~hf_robust.certify.intervals` and
+:mod:`~hf_robust.certify.swaps`.
+"""
 
 from hf_robust.certify.masking import RandomMasking, kept_words, mask_shifts, random_masks
 from hf_robust.certify.ranks import certify_on_ranks
 from hf_robust.certify.rules import (
     BETAS,
     BOUNDS,
+    INTERVALS,
     RULES,
     CertifySettings,
     certified_radius,
@@ -16,11 +21,12 @@ from hf_robust.certify.rules import (
     swap_shifts,
 )
 from hf_robust.certify.smoothing import Smoothing
-from hf_robust.certify.texts import Draws, certify_key, certify_texts, check_beta
+from hf_robust.certify.texts import Draws, certify_key, certify_texts, check_draws
 
 __all__ = [
     "BETAS",
     "BOUNDS",
+    "INTERVALS",
     "RULES",
     "CertifySettings",
     "Draws",
@@ -31,7 +37,7 @@ __all__ = [
     "certify_on_ranks",
     "certify_texts",
     "certify_votes",
-    "check_beta",
+    "check_draws",
     "clopper_pearson_lower",
     "clopper_pearson_upper",
     "hoeffding_lower",

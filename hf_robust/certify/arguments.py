@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Literal
 
-from hf_robust.certify.rules import CertifySettings
+from hf_robust.certify.rules import INTERVALS, CertifySettings
 
 _DEFAULT = CertifySettings()
 
 
 @dataclass
 class CertifyArguments:
-    """Certification of the vote over random substitutions by ``--lexicon``."""
+    """Certification of the vote over random substitutions by ``--lexicon``, or of the network itself."""
 
     certify: Literal["no", "epoch", "end"] = field(
         default="no",
         metadata={
-            "help": "When to certify the vote over random substitutions by --lexicon (SAFER): at the end of every "
-            "epoch, at the end of training, or not at all."
+            "help": "When to certify against swaps by --lexicon (by a vote over random substitutions, SAFER, or by "
+            "--certify_rule intervals): at the end of every epoch, at the end of training, or not at all."
         },
     )
     certify_votes: int = field(
@@ -27,11 +27,12 @@ class CertifyArguments:
     certify_alpha: float = field(
         default=_DEFAULT.alpha, metadata={"help": "Maximum probability that one text's certificate is wrong."}
     )
-    certify_rule: Literal["half", "margin"] = field(
+    certify_rule: Literal["half", "margin", "intervals"] = field(
         default="half",
         metadata={
             "help": "Condition of a certificate. half: the label keeps half of all votes; margin: it keeps more "
-            "votes than any other class (for many classes)."
+            "votes than any other class (for many classes); intervals: no vote, but interval bounds of the network "
+            "itself, an LSTM or a CNN."
         },
     )
     certify_num_examples: int = field(
@@ -49,6 +50,16 @@ class CertifyArguments:
                     f"{'it' if len(passed) == 1 else 'them'} out."
                 )
         self.settings()
+
+    @property
+    def by_intervals(self) -> bool:
+        """Whether the network itself is certified, without a vote."""
+        return self.certify != "no" and self.certify_rule == INTERVALS
+
+    @property
+    def draws_votes(self) -> bool:
+        """Whether a vote is certified."""
+        return self.certify != "no" and not self.by_intervals
 
     def settings(self) -> CertifySettings:
         """The ``CertifySettings`` of these flags.

@@ -61,7 +61,10 @@ Hoeffding's bound is 0.0215 below the share with the paper's 5,000 votes and 0.0
 the constant certifies too much with 5,000 votes and too little with 100,000."""
 
 
+INTERVALS = "intervals"
+"""The rule without votes: interval bounds of the network itself (:mod:`hf_robust.certify.intervals`)."""
 RULES = ("half", "margin")
+"""The rules of votes."""
 BETAS = ("one", "votes")
 
 
@@ -74,7 +77,10 @@ class CertifySettings:
     - ``half``: :math:`\underline{p_y} - T \ge 1/2`, for any number of classes. The bound is one-sided at ``alpha``;
     - ``margin``: :math:`\underline{p_y} - T > \max_{c \ne y} \overline{p_c} + T`, with each of the K bounds at
       ``alpha`` / K, so that all hold together (Bonferroni). It certifies more if many classes share the remaining
-      votes, and slightly less with two classes, for which ``half`` is the same rule with a better bound.
+      votes, and slightly less with two classes, for which ``half`` is the same rule with a better bound;
+    - ``intervals``: no votes. The lower bound of the label's logit over that of any other class, by interval bounds
+      through the network, is above 0 (:func:`hf_robust.certify.certify_swaps`). It is certain: ``votes`` and
+      ``alpha`` are then 0, and the other settings must be left at their defaults.
 
     For votes over masked words (:class:`RandomMasking`) :math:`T = \beta\Delta_d`, where beta is the probability of
     the label given that a draw keeps one of the d changed words, the worst ones that the attacker can choose:
@@ -88,7 +94,7 @@ class CertifySettings:
         votes: random draws for each text [S]; 5,000 in both papers, 100,000 in SAFER's official run.sh.
         alpha: probability with which one text's certificate may be wrong.
         bound: confidence bound, a key of BOUNDS.
-        rule: ``half`` or ``margin``.
+        rule: ``half``, ``margin`` or ``intervals``.
         beta: ``one`` or ``votes``.
 
     Raises:
@@ -102,6 +108,9 @@ class CertifySettings:
     beta: str = "one"
 
     def __post_init__(self) -> None:
+        if self.rule == INTERVALS:
+            self._draw_nothing()
+            return
         if self.votes < 1:
             raise ValueError(f"votes must be at least 1, got {self.votes}; 1000 is the default.")
         if not 0 < self.alpha < 1:
@@ -109,7 +118,7 @@ class CertifySettings:
         if self.bound not in BOUNDS:
             raise ValueError(f"bound must be one of {', '.join(BOUNDS)}, got {self.bound!r}.")
         if self.rule not in RULES:
-            raise ValueError(f"rule must be one of {', '.join(RULES)}, got {self.rule!r}.")
+            raise ValueError(f"rule must be one of {', '.join((*RULES, INTERVALS))}, got {self.rule!r}.")
         if self.beta not in BETAS:
             raise ValueError(f"beta must be one of {', '.join(BETAS)}, got {self.beta!r}.")
         if self.beta != "one" and self.rule != "half":
@@ -117,6 +126,16 @@ class CertifySettings:
                 f"beta {self.beta} is the label's own, and rule {self.rule} bounds other classes too; use rule half."
             )
         self.check_classes(2)
+
+    def _draw_nothing(self) -> None:
+        fields = {option.name: option.default for option in dataclasses.fields(self) if option.name != "rule"}
+        drawn = [f"{name} {getattr(self, name)}" for name in fields if getattr(self, name) not in (fields[name], 0)]
+        if drawn:
+            raise ValueError(
+                f"rule {INTERVALS} counts no votes and does not read {' and '.join(drawn)}: leave it out."
+            )
+        object.__setattr__(self, "votes", 0)
+        object.__setattr__(self, "alpha", 0.0)
 
     def check_classes(self, num_labels: int) -> None:
         """Raise if these settings cannot certify any text with this number of classes, whatever its votes.
@@ -129,6 +148,8 @@ class CertifySettings:
                 f"a certificate needs a classifier with at least 2 classes, got {num_labels}; a regression model has "
                 "no class to certify."
             )
+        if self.rule == INTERVALS:
+            return
         if _certifies_unanimous(self, num_labels):
             return
         enough = self.votes
@@ -141,6 +162,8 @@ class CertifySettings:
 
     def describe(self) -> dict[str, Any]:
         """The settings for the run card; JSON-ready. Without beta, if it is 1: a vote over substitutes has none."""
+        if self.rule == INTERVALS:
+            return {"rule": self.rule}
         described = dataclasses.asdict(self)
         return {key: value for key, value in described.items() if (key, value) != ("beta", "one")}
 

@@ -109,7 +109,11 @@ class Smoothing:
 
     def changeable(self, text: Text) -> list[int]:
         """Numbers of the words that the attacker can swap."""
-        return list(substitution_sets(self.neighbours, text, self._closed(text)))
+        return list(self.swaps(text))
+
+    def swaps(self, text: Text) -> SubstitutionSets:
+        """The words that the attacker can put in place of each word that it can swap."""
+        return substitution_sets(self.neighbours, text, self._closed(text))
 
     def coverage(self, texts: Iterable[Text]) -> Coverage:
         """Share of the unprotected words that the attacker can swap."""

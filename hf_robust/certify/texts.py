@@ -14,7 +14,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from hf_robust.certify.masking import RandomMasking
-from hf_robust.certify.rules import CertifySettings, certify_votes
+from hf_robust.certify.rules import INTERVALS, CertifySettings, certify_votes
 from hf_robust.certify.smoothing import Smoothing
 from hf_robust.metrics import Certificate
 from hf_robust.runs import LineJournal
@@ -61,7 +61,7 @@ def certify_texts(
             predictions are no class ids, or the journal holds other texts.
     """
     settings.check_classes(num_labels)
-    check_beta(smoothing, settings)
+    check_draws(smoothing, settings)
     ids = range(len(texts)) if ids is None else ids
     _check(texts, labels, ids, num_labels)
     book = LineJournal(journal, Certificate.from_json)
@@ -87,12 +87,17 @@ def certify_texts(
     return [done[idx] for idx in ids]
 
 
-def check_beta(smoothing: Draws, settings: CertifySettings) -> None:
-    """Refuse a beta of votes for a vote over substitutes, whose bound has no beta.
+def check_draws(smoothing: Draws, settings: CertifySettings) -> None:
+    """Refuse a beta of votes for a vote over substitutes, whose bound has no beta, and masks without a vote.
 
     Raises:
-        ValueError: ``settings.beta`` is not ``one``, and no words are masked.
+        ValueError: ``settings.beta`` is not ``one``, and no words are masked; or words are masked, and the rule is
+            ``intervals``.
     """
+    if settings.rule == INTERVALS and isinstance(smoothing, RandomMasking):
+        raise ValueError(
+            f"rule {INTERVALS} bounds swaps by a table, and {smoothing.source} is none: give a Smoothing."
+        )
     if settings.beta != "one" and not isinstance(smoothing, RandomMasking):
         raise ValueError(
             f"beta {settings.beta} is for votes over masked words, and this vote substitutes words: leave it out, or "

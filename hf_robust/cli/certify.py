@@ -1,28 +1,26 @@
-"""`hf-robust certify`: share of texts whose vote no word swap can change (SAFER), or no change of a word (RanMASK)."""
+"""`hf-robust certify`: share of texts of which no swaps of words, or no change of a word, change the prediction."""
 
 from __future__ import annotations
 
 import argparse
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hf_robust.cli.certify_results import about_attacks, legend_of_masks, legend_of_swaps, table_of
 from hf_robust.cli.flags import add_checkpoint_flags, from_flags, output_folder
 
 if TYPE_CHECKING:
     from hf_robust.attacks import AttackArguments, Example, Victim
     from hf_robust.certify import CertifySettings, Draws, Smoothing
     from hf_robust.data.splits import Splits
-    from hf_robust.metrics import AttackSummary, Certificate, CertificateSummary, Coverage
+    from hf_robust.metrics import Certificate, CertificateSummary
     from hf_robust.metrics.permutation import LabelPermutation
     from hf_robust.runs import RunCard
     from hf_robust.wiring.attack_results import AttackResults
     from hf_robust.wiring.checkpoint_attack import AttackOptions
 
 ATTACK_VOTES = 25
-CHANGED_WORDS = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20)
-"""Numbers of changed words for which a vote over masks states the share of certified texts."""
 _REPLACED_FLAGS = (
     "lexicon",
     "attack_num_examples",
@@ -36,7 +34,7 @@ _REPLACED_FLAGS = (
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add flags of the model and data, the table, the vote, and the attacks to compare the certificates with."""
-    from hf_robust.certify import BETAS, BOUNDS, RULES, CertifySettings
+    from hf_robust.certify import BETAS, BOUNDS, INTERVALS, RULES, CertifySettings
 
     add_checkpoint_flags(parser, data_needed=True)
     default = CertifySettings()
@@ -71,10 +69,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     vote.add_argument(
         "--rule",
-        choices=RULES,
+        choices=(*RULES, INTERVALS),
         default=default.rule,
         help="Condition for a certificate: the label keeps at least half of all draws (half), or more than any other "
-        f"class (margin), which certifies more if there are many classes. Default: {default.rule}.",
+        "class (margin), which certifies more if there are many classes. intervals: no vote; interval bounds of the "
+        f"network itself, an LSTM or a CNN (--robust_method ibp). Default: {default.rule}.",
     )
     vote.add_argument(
         "--beta",
@@ -101,9 +100,8 @@ def _add_attack_flags(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--attack_votes",
         type=int,
-        default=ATTACK_VOTES,
         help="Draws in the vote that --attacks attack; each query costs this many forward passes. 0 attacks the plain "
-        f"model. Default: {ATTACK_VOTES}.",
+        f"model. Default: {ATTACK_VOTES}, and 0 with --rule intervals.",
     )
     for action in HfArgumentParser(AttackArguments, add_help=False)._actions:
         if action.dest not in _REPLACED_FLAGS:
@@ -121,7 +119,8 @@ def run(options: argparse.Namespace) -> str:
             covers no word of these texts, or an attack needs gradients, which a vote has not.
     """
     from hf_robust.attacks import Victim, choose_examples
-    from hf_robust.certify import CertifySettings, check_beta
+    from hf_robust.certify import INTERVALS, CertifySettings, check_draws
+    from hf_robust.certify.intervals import check_bounded
     from hf_robust.data.label_order import permuted_labels
     from hf_robust.runs import claim_folder
     from hf_robust.wiring.checkpoint_attack import AttackOptions, load_classifier, measure_attacks, splits_of
@@ -130,6 +129,9 @@ def run(options: argparse.Namespace) -> str:
 
     options.output_dir = output_folder(options)
     settings = CertifySettings(options.votes, options.alpha, options.bound, options.rule, options.beta)
+    by_intervals = settings.rule == INTERVALS
+    if options.attack_votes is None:
+        options.attack_votes = 0 if by_intervals else ATTACK_VOTES
     flags = _attack_flags(options)
     _check_draws(options, flags)
     # A table is loaded before the model, so that a missing one is an error at the start; masks need the tokenizer.
@@ -137,8 +139,10 @@ def run(options: argparse.Namespace) -> str:
     attack_options = from_flags(AttackOptions, options)
     model, tokenizer = load_classifier(options.model, options.device)
     refuse_without_classes(options.model, model.config)
+    if by_intervals:
+        check_bounded(model.config)
     smoothing = substitutions or draws_of(flags, options.seed, None, tokenizer)
-    check_beta(smoothing, settings)
+    check_draws(smoothing, settings)
     settings.check_classes(model.config.num_labels)
     splits = splits_of(attack_options, options.data, model, tokenizer)
     examples = choose_examples(splits.labelled("validation"), options.num_examples, options.seed)
@@ -164,8 +168,10 @@ def run(options: argparse.Namespace) -> str:
     card |= restored.card
     folder = claim_folder("certify", options.output_dir)
     _write(folder, card, measured, attacked)
-    legend = _legend(options, flags, measured, coverage) + (_about_attacks(options.attack_votes) if attacked else "")
-    table = _table(folder, measured, attacked.summaries if attacked else {})
+    masked = flags.vote_mask_rate is not None
+    legend = legend_of_masks(options, measured.certificates) if masked else legend_of_swaps(options, coverage)
+    legend += about_attacks(options) if attacked else ""
+    table = table_of(folder, measured.summary, measured.accuracy, attacked.summaries if attacked else {})
     notes = f"{legend}{restored.remark}{permuted}".rstrip()
     return f"{table}\n{notes}\n\nThe certificate of every example is in {folder}."
 
@@ -185,6 +191,7 @@ def _attack_flags(options: argparse.Namespace) -> AttackArguments:
 
 def _check_draws(options: argparse.Namespace, flags: AttackArguments) -> None:
     """Refuse flags that the draws of the vote do not read, and languages without spaces."""
+    from hf_robust.certify import INTERVALS
     from hf_robust.wiring.smoothed import check_certified_language
 
     check_certified_language(flags.language)
@@ -192,6 +199,11 @@ def _check_draws(options: argparse.Namespace, flags: AttackArguments) -> None:
         raise ValueError(
             f"--neighbours {options.neighbours} bounds an attacker with a table, and a vote over masks is certified "
             "whatever the table: leave it or --vote_mask_rate out."
+        )
+    if options.rule == INTERVALS and (drawn := flags.vote_mask_rate or options.attack_votes):
+        flag = "vote_mask_rate" if flags.vote_mask_rate else "attack_votes"
+        raise ValueError(
+            f"--{flag} {drawn:g} draws votes, and --rule {INTERVALS} certifies the network itself: leave it out."
         )
     if flags.vote_mask_rate is None and options.beta != "one":
         raise ValueError(f"--beta {options.beta} needs --vote_mask_rate: give the rate, or leave it out.")
@@ -207,38 +219,6 @@ def _table_of(options: argparse.Namespace, flags: AttackArguments) -> Smoothing:
     return Smoothing(substitutes, options.seed, neighbours, flags.protection(), words_of(flags.language))
 
 
-def _legend(options: argparse.Namespace, flags: AttackArguments, measured: _Measured, coverage: Coverage) -> str:
-    if flags.vote_mask_rate is not None:
-        return _legend_of_masks(options, measured.certificates)
-    return (
-        f"Certified against any word swaps by {options.neighbours or options.lexicon}; each certificate holds with "
-        f"probability {1 - options.alpha:g}. In brackets: 95 % Wilson interval over the examples. The attacker has "
-        f"substitutes for {coverage.in_words()}.\n"
-    )
-
-
-def _legend_of_masks(options: argparse.Namespace, certificates: Sequence[Certificate]) -> str:
-    radii = [-1 if one.radius is None else one.radius for one in certificates]
-    counts = [(words, sum(radius >= words for radius in radii)) for words in CHANGED_WORDS]
-    shares = ", ".join(f"{words}: {100 * count / len(radii):.1f} %" for words, count in counts if count)
-    how = "an approximation that can be wrong for more texts" if options.beta == "votes" else "for every model"
-    return (
-        "Certified against any change of one word, whatever the table; by the number of changed words: "
-        f"{shares or 'none'}. Each certificate holds with probability {1 - options.alpha:g} (beta {options.beta}, "
-        f"{how}). In brackets: 95 % Wilson interval over the examples.\n"
-    )
-
-
-def _about_attacks(votes: int) -> str:
-    if not votes:
-        return "The attacks are on the plain model, which has no certificate.\n"
-    return (
-        f"The attacks are on a vote of {votes} draws, drawn anew for each text. If the vote is close, an attack may "
-        f"find a "
-        f"text whose {votes} draws are wrong. So accuracy under attack can be below certified accuracy, which holds "
-        f"for "
-        "a vote of very many draws.\n"
-    )
 
 
 def refuse_without_classes(name: str, config: Any) -> None:
@@ -273,7 +253,8 @@ def _measure(
     options: AttackOptions,
 ) -> _Measured:
     from hf_robust.attacks.engine.journal import classifier_of
-    from hf_robust.certify import certify_key, certify_on_ranks
+    from hf_robust.certify import INTERVALS, Smoothing, certify_key, certify_on_ranks
+    from hf_robust.certify.swaps import certify_swaps
     from hf_robust.metrics import CertificateSummary
     from hf_robust.metrics.permutation import confusion, label_permutation
     from hf_robust.runs import JOURNAL_FOLDER
@@ -283,17 +264,21 @@ def _measure(
     assert options.output_dir is not None
     with victim.measuring(smoothing.seed):
         plain = victim.probabilities(texts).argmax(-1)
-        certificates, seconds = certify_on_ranks(
-            lambda batch: victim.probabilities(batch).argmax(-1),
-            examples,
-            smoothing,
-            settings,
-            key,
-            num_labels=num_labels,
-            journals=options.output_dir / JOURNAL_FOLDER,
-            ranks=options.ranks,
-            progress=options.ranks.is_first,
-        )
+        if settings.rule == INTERVALS:
+            assert isinstance(smoothing, Smoothing)
+            certificates, seconds = certify_swaps(victim, examples, smoothing, options.ranks)
+        else:
+            certificates, seconds = certify_on_ranks(
+                lambda batch: victim.probabilities(batch).argmax(-1),
+                examples,
+                smoothing,
+                settings,
+                key,
+                num_labels=num_labels,
+                journals=options.output_dir / JOURNAL_FOLDER,
+                ranks=options.ranks,
+                progress=options.ranks.is_first,
+            )
     summary = CertificateSummary.from_certificates(certificates, settings.votes, settings.alpha, seconds)
     permutation = label_permutation(confusion(labels, plain, num_labels))
     return _Measured(certificates, summary, float((plain == labels).mean()), permutation)
@@ -342,36 +327,3 @@ def _write(folder: Path, card: RunCard, measured: _Measured, attacked: AttackRes
     write_history_line(folder, {**line, "certified": measured.summary.history()})
     results = {"accuracy": measured.accuracy, "certified": measured.summary.history()}
     write_json(folder / CERTIFICATE_SUMMARY_FILE, {**redact(card), **results})
-
-
-def _table(folder: Path, measured: _Measured, attacked: Mapping[str, AttackSummary]) -> str:
-    """Format one row: accuracy, certified accuracy, and the accuracy under each attack.
-
-    A model that guesses gets a warning above the table.
-    """
-    from hf_robust.metrics import wilson_interval
-    from hf_robust.reports import guessing_warnings, markdown_table, percent, robust_accuracy_applies
-    from hf_robust.runs import load_run
-
-    summary, count = measured.summary, measured.summary.num_examples
-    clean = percent(measured.accuracy, wilson_interval(round(measured.accuracy * count), count))
-    cells = {
-        "accuracy, %": clean,
-        "of the vote, %": percent(
-            summary.smoothed_accuracy, (summary.smoothed_accuracy_low, summary.smoothed_accuracy_high)
-        ),
-        "certified, %": percent(
-            summary.certified_accuracy, (summary.certified_accuracy_low, summary.certified_accuracy_high)
-        ),
-    }
-    run = load_run(folder)
-    for name, rates in attacked.items():
-        if not robust_accuracy_applies(run, name):
-            continue
-        interval = (rates.robust_accuracy_low, rates.robust_accuracy_high)
-        cells[f"under {name}, %"] = percent(rates.robust_accuracy, interval)
-    cells["abstained, %"] = percent(summary.abstained)
-    cells["median radius, words"] = "–" if math.isnan(summary.radius) else f"{summary.radius:g}"
-    cells["examples"] = str(count)
-    warnings = "".join(f"Warning: {warning}\n\n" for warning in guessing_warnings(run))
-    return warnings + markdown_table(list(cells), [list(cells.values())])

@@ -123,13 +123,19 @@ def _eval_results(run: Run, clean: list[EvalResult]) -> Iterator[EvalResult]:
         worst, counted = union_label(union) + on_a_vote, _counted(union, attack_interval(union, "robust_accuracy"))
         name = f"Accuracy under attack ({worst})"
         yield _result(_under(data, worst), "robust_accuracy", name, float(union["robust_accuracy"]), counted)
-    yield from _vote_results(run.published.get("certified") or {}, _under(data, "vote over random substitutions"))
+    yield from _vote_results(run.published.get("certified") or {}, _under(data, _certified_classifier(run)))
+
+
+def _certified_classifier(run: Run) -> str:
+    by_intervals = (run.card.get("certify") or {}).get("rule") == "intervals"
+    return "interval bounds of swaps by a table" if by_intervals else "vote over random substitutions"
 
 
 def _vote_results(certified: dict[str, Any], data: dict[str, Any]) -> Iterator[EvalResult]:
     for metric, name in _VOTE_METRICS.items():
         value = _number(certified, metric)
-        if math.isfinite(value):
+        of_vote = metric != "smoothed_accuracy" or certified.get("votes") != 0
+        if math.isfinite(value) and of_vote:
             interval = (_number(certified, f"{metric}_low"), _number(certified, f"{metric}_high"))
             yield _result(data, metric, name, value, _counted(certified, interval, "votes", "alpha"))
 

@@ -50,6 +50,7 @@ ATTACK_CITATIONS = {
 VOTE_CITATIONS = ("ye2020safer",)
 MASK_CITATIONS = ("zeng2023ranmask",)
 CERTIFICATE_CITATIONS = ("cohen2019certified",)
+INTERVAL_CITATIONS = ("jia2019certified",)
 
 
 def citation(key: str) -> str:
@@ -88,10 +89,16 @@ def citations_of(card: Mapping[str, Any], attacks: Sequence[str], certified: boo
         # The backend runs any recipe of TextAttack, also those that ATTACK_CITATIONS lacks.
         keys += [_TEXTATTACK] if (described.get(attack) or {}).get("backend") == "textattack" else []
     keys += _of_draws(card["vote"]) if card.get("vote") else ()
-    keys += (*_of_draws(card.get("certify") or {}), *CERTIFICATE_CITATIONS) if certified else ()
+    keys += _of_certificates(card.get("certify") or {}) if certified else ()
     for view in card.get("views") or ():  # attacks that made training texts
         keys += ATTACK_CITATIONS.get(str(view.get("view")), ())
     return list(dict.fromkeys(keys))
+
+
+def _of_certificates(settings: Mapping[str, Any]) -> tuple[str, ...]:
+    if settings.get("rule") == "intervals":
+        return INTERVAL_CITATIONS
+    return (*_of_draws(settings), *CERTIFICATE_CITATIONS)
 
 
 def _of_draws(settings: Mapping[str, Any]) -> tuple[str, ...]:

@@ -96,15 +96,18 @@ def _certificates(run: Run) -> list[str]:
     if not certified:
         return []
     numbers = {key: math.nan if value is None else float(value) for key, value in certified.items()}
+    settings = run.card.get("certify") or {}
+    of = "network" if settings.get("rule") == "intervals" else "vote"
     rows = []
-    for metric, name in (("certified_accuracy", "certified accuracy"), ("smoothed_accuracy", "accuracy of the vote")):
+    for metric, name in (("certified_accuracy", "certified accuracy"), ("smoothed_accuracy", f"accuracy of the {of}")):
         interval = (numbers.get(f"{metric}_low", math.nan), numbers.get(f"{metric}_high", math.nan))
         rows.append([name, percent(numbers.get(metric, math.nan), interval)])
-    rows.append(["abstained", percent(numbers.get("abstained", math.nan))])
-    for key, name in (("radius", "median certified words"), ("num_examples", "examples"), ("votes", "votes each")):
+    votes = {"votes": "votes each"} if of == "vote" else {}
+    if votes:
+        rows.append(["abstained", percent(numbers.get("abstained", math.nan))])
+    for key, name in {"radius": "median certified words", "num_examples": "examples", **votes}.items():
         value = numbers.get(key, math.nan)
         rows.append([name, f"{value:,g}" if math.isfinite(value) else "–"])
-    settings = run.card.get("certify") or {}
     chosen = [f"{key} {str(settings[key]).replace('_', ' ')}" for key in ("alpha", "bound", "rule") if key in settings]
     by = f" ({', '.join(chosen)})" if chosen else ""
     changes, draws = "swap of words for their substitutes", "substitutions"
@@ -112,14 +115,14 @@ def _certificates(run: Run) -> list[str]:
         changes, draws = "change of one word", "masks"
     text = (
         f"Certified accuracy is the share of examples for which no {changes} can change the correct prediction of the "
-        f"vote over random {draws}{by}. Rates in percent; brackets as above."
+        f"{f'vote over random {draws}' if votes else 'network itself'}{by}. Rates in percent; brackets as above."
     )
     attacked = {result.get("num_examples") for result in run.published["attacks"].values()}
     if attacked - {numbers.get("num_examples")}:
         text += (
             " The certified examples differ from the attacked ones, so differences within the intervals may be chance."
         )
-    return ["### Certified accuracy", text, markdown_table(["of the vote", ""], rows).strip()]
+    return ["### Certified accuracy", text, markdown_table([f"of the {of}", ""], rows).strip()]
 
 
 _PARTS = {

@@ -24,6 +24,10 @@ class Certificate:
     largest decrease of that share if every word is swapped. ``radius`` is the largest number of swapped words for
     which the vote keeps the true label, whichever words they are; None if the vote on the text itself is not certain.
     ``certified`` is True if the radius equals the number of words that can be swapped.
+
+    By interval bounds there are no ``votes``: ``prediction`` is the network's, ``lower`` the lower bound of the true
+    label's logit over the largest other one, ``slack`` how far it is below that of the text itself, and ``radius`` the
+    number of words that can be swapped if the text is certified, else None.
     """
 
     idx: int
@@ -62,7 +66,8 @@ class CertificateSummary:
     ``certified_accuracy`` is the share of examples certified for their true label. ``smoothed_accuracy`` is the share
     that the vote predicts correctly, which is never smaller; an abstention is not correct. ``abstained`` is the share
     of abstentions. ``radius`` is the median radius of the certified examples in words, nan if there is none. ``votes``
-    and ``alpha`` are the settings of each certificate. The rates are nan without examples.
+    and ``alpha`` are the settings of each certificate, both 0 for interval bounds, where ``smoothed_accuracy`` is the
+    accuracy of the network itself. The rates are nan without examples.
     """
 
     certified_accuracy: float

@@ -208,7 +208,7 @@ def _caption(run: Run, baselines: Sequence[Run], attacks: Sequence[str]) -> str:
     parts = [
         f"accuracy on N = {run.eval_samples:,}" if run.eval_samples else "",
         attacked_in_words({name: [line["attacks"].get(name, {}) for line in run.history] for name in attacks}),
-        f"certified: share of N = {int(certified):,} for which no substitution can change the vote"
+        f"certified: share of N = {int(certified):,} for which no substitution can change the prediction"
         if certified
         else "",
     ]

@@ -238,7 +238,7 @@ def _unknown_training(run: Run) -> Iterator[str]:
 
 
 def _certificate(run: Run) -> Iterator[str]:
-    """A certificate holds for one table of substitutes and for the vote."""
+    """A certificate holds for one table of substitutes, and for the vote or the network itself."""
     if "certified" not in run.published:
         return
     numbers, settings = run.published["certified"], run.card.get("certify") or {}
@@ -247,16 +247,16 @@ def _certificate(run: Run) -> Iterator[str]:
     draws = "masks" if masked else "substitutions"
     how = f" of {votes:,.0f} random {draws}" if votes else f" over random {draws}"
     table = f"the lexicon {_lexicon(settings['lexicon'])}" if settings.get("lexicon") else "its lexicon"
+    of = f"the vote{how}, not for the network that `from_pretrained` loads, and"
+    if settings.get("rule") == "intervals":
+        of = "the network itself, in float32, and"
     covered = (
         "changes of as many words as its radius says, into any words: inserted and deleted words are not covered."
         if masked
         else f"swaps of words for their substitutes in {table}: words that are not in it, other substitutes, "
         "inserted, deleted and misspelt words are not covered."
     )
-    yield (
-        f"A certificate holds for the vote{how}, not for the network that `from_pretrained` loads, and only against "
-        f"{covered}"
-    )
+    yield (f"A certificate holds for {of} only against {covered}")
     if settings.get("beta", "one") != "one":
         yield (
             "The certificates take the label's share of the votes as beta, as RanMASK does. This is an approximation: "

@@ -37,7 +37,7 @@ COVERED = {"covered": "texts with a substitute, %", "covered_asr": "ASR on texts
 """Columns that are shown if some text has no substitute."""
 _CERTIFIED = {
     "certified_accuracy": "certified accuracy",
-    "smoothed_accuracy": "smoothed accuracy",
+    "smoothed_accuracy": "accuracy of the certified classifier",
     "abstained": "abstained",
 }
 _CERTIFICATE = {
@@ -189,7 +189,7 @@ def certified_table(groups: Groups) -> Table | None:
         row += [number_cell(mean_of(lines, key), "g") for key in _CERTIFICATE]
         rows.append(row)
     header = ["method", "seeds", *(f"{column}, %" for column in _CERTIFIED.values()), *_CERTIFICATE.values()]
-    return Table("Certified by random substitution", header, rows).without_empty_columns() if rows else None
+    return Table("Certified", header, rows).without_empty_columns() if rows else None
 
 
 def _numbers(certified: Mapping[str, Any]) -> dict[str, float]:

@@ -22,6 +22,7 @@ from hf_robust.models.adapter_files import check_saves
 from hf_robust.models.padding import write_padding
 from hf_robust.modules.saved_inference import Fetch
 from hf_robust.training import restoring
+from hf_robust.training.architectures import check_architecture
 from hf_robust.training.arguments import RobustTrainingArguments, check_config, check_lexicons
 from hf_robust.training.auxiliary_trainer import AuxiliaryTrainer
 from hf_robust.training.card_note import complete_card, keep_training_card
@@ -59,7 +60,8 @@ class RobustTrainer(AuxiliaryTrainer):
 
     Raises:
         ValueError: ``args`` are not of the method's config, a lexicon is missing, the data set has no texts, or the
-            labels are of a kind that the method does not train (:func:`check_labels`).
+            labels or the model are of a kind that the method does not train (:func:`check_labels`,
+            :func:`check_architecture`).
     """
 
     name: ClassVar[str]
@@ -88,6 +90,8 @@ class RobustTrainer(AuxiliaryTrainer):
     """Whether the method trains a model that has LoRA adapters (``--lora_rank``)."""
     needs_dropout: ClassVar[bool] = False
     """Whether the method refuses a model without dropout."""
+    architectures: ClassVar[tuple[str, ...]] = ()
+    """Types of the models that the method trains (``config.model_type``); empty for all."""
     batch_relative: bool = False
     """Whether the loss depends on which rows share a micro-batch; if batches are split, a warning says so."""
     row_wise: Mapping[str, Any] = {}
@@ -118,6 +122,7 @@ class RobustTrainer(AuxiliaryTrainer):
         self._let_ranks_read()
         check_sharding(type(self), self.args, trains=self.train_dataset is not None)
         write_padding(self.model, self.processing_class)
+        check_architecture(type(self), self.model.config)
         check_labels(self)
         check_repeatable(self)
         if self.train_dataset is not None:

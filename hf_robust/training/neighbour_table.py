@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -54,14 +55,18 @@ class NeighbourTable:
 
     Args:
         trainer: provides the fast tokenizer, the synonyms and the embeddings.
-        limit: maximum of N; the last substitutes in the lexicon's order are left out.
+        limit: maximum of N, None for no limit; the last substitutes in the lexicon's order are left out.
         second_order: whether to include the neighbours' neighbours.
+        unknown: whether a substitute that is the unknown token for the tokenizer counts as this token; by default it
+            is left out, as are those of several tokens.
 
     Raises:
         ValueError: the tokenizer is slow, or its vocabulary has no whole words.
     """
 
-    def __init__(self, trainer: RobustTrainer, limit: int, second_order: bool = False) -> None:
+    def __init__(
+        self, trainer: RobustTrainer, limit: int | None, second_order: bool = False, unknown: bool = False
+    ) -> None:
         tokenizer: Any = trainer.processing_class
         if not getattr(tokenizer, "is_fast", False):
             raise ValueError(
@@ -78,7 +83,8 @@ class NeighbourTable:
             ) from error
         layer: Any = word_embeddings(trainer.model)[0]
         self._look_up: Callable[[Tensor], Tensor] = layer.forward
-        near = direct_neighbours(vocabulary, trainer.synonyms, rule)
+        unread = unknown_words_of(tokenizer, trainer.synonyms) if unknown else {}
+        near = direct_neighbours(vocabulary, trainer.synonyms, rule, unread)
         further = second_neighbours(near) if second_order else {}
         rows = {token: [token, *direct, *further.get(token, ())][:limit] for token, direct in near.items()}
         size, width = len(layer.weight), max(map(len, rows.values()), default=1)
@@ -128,17 +134,34 @@ class NeighbourTable:
 
 
 def direct_neighbours(
-    vocabulary: Vocabulary, lexicon: Lexicon, rule: WordRule = UNICODE_WORDS
+    vocabulary: Vocabulary,
+    lexicon: Lexicon,
+    rule: WordRule = UNICODE_WORDS,
+    others: Mapping[str, int] = MappingProxyType({}),
 ) -> dict[int, list[int]]:
-    """Token id of each word with substitutes -> ids of its substitutes, in the lexicon's order."""
-    ids = dict(zip(vocabulary.words, vocabulary.ids, strict=True))
+    """Token id of each word with substitutes -> ids of its substitutes, in the lexicon's order.
+
+    ``others`` are ids of further substitutes, which are no words of the vocabulary.
+    """
+    words = dict(zip(vocabulary.words, vocabulary.ids, strict=True))
+    ids = {**others, **words}
     near: dict[int, list[int]] = {}
-    for word, token in ids.items():
+    for word, token in words.items():
         substitutes = dict.fromkeys(map(ids.get, rule.substitutes(word, lexicon)))
         neighbours = [neighbour for neighbour in substitutes if neighbour is not None and neighbour != token]
         if neighbours:
             near[token] = neighbours
     return near
+
+
+def unknown_words_of(tokenizer: Any, lexicon: Lexicon) -> dict[str, int]:
+    """The substitutes of a lexicon that are the tokenizer's unknown token, with the id of this token."""
+    unknown = tokenizer.unk_token_id
+    substitutes = list(dict.fromkeys(new for word in lexicon.words() for new in lexicon(word)))
+    if unknown is None or not substitutes:
+        return {}
+    tokens = tokenizer(substitutes, add_special_tokens=False)["input_ids"]
+    return {word: unknown for word, ids in zip(substitutes, tokens, strict=True) if ids == [unknown]}
 
 
 def second_neighbours(near: dict[int, list[int]]) -> dict[int, list[int]]:

@@ -276,7 +276,7 @@ def check_votes(attack: AttackArguments) -> None:
 def complete_votes(arguments: Arguments) -> None:
     """Let votes mask words as the method of the run does, if it does and no other rate is given."""
     attack = arguments.attack
-    voted = bool(attack.attack_votes) or arguments.certify.certify != "no"
+    voted = bool(attack.attack_votes) or arguments.certify.draws_votes
     check_vote_is_drawn(attack, voted)
     if voted and attack.vote_mask_rate is None:
         attack.vote_mask_rate = getattr(arguments.training, "ranmask_rate", None) or None

@@ -1,4 +1,4 @@
-"""From flags to votes over random substitutions or masks: the one that is attacked, and the one that is certified."""
+"""From flags to votes over random substitutions or masks, and to the table that certificates are about."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_robust.attacks import AttackArguments, Vote, choose_examples
 from hf_robust.callbacks import CertifyCallback
-from hf_robust.certify import Draws, RandomMasking, Smoothing
+from hf_robust.certify import INTERVALS, Draws, RandomMasking, Smoothing
 from hf_robust.certify.arguments import CertifyArguments
 from hf_robust.lexicons import Lexicon, load_lexicon
 from hf_robust.words import UNSPACED, language_name, words_of
@@ -24,12 +24,16 @@ def draws_of(flags: AttackArguments, seed: int, synonyms: Lexicon | None, tokeni
     Raises:
         ValueError: words are masked, and the tokenizer has no mask token.
     """
-    rule, protection = words_of(flags.language), flags.protection()
-    if flags.vote_mask_rate is not None:
-        mask_token = getattr(tokenizer, "mask_token", None)
-        return RandomMasking(mask_token, flags.vote_mask_rate, seed, protection, rule)
+    if flags.vote_mask_rate is None:
+        return table_of(flags, seed, synonyms)
+    mask_token = getattr(tokenizer, "mask_token", None)
+    return RandomMasking(mask_token, flags.vote_mask_rate, seed, flags.protection(), words_of(flags.language))
+
+
+def table_of(flags: AttackArguments, seed: int, synonyms: Lexicon | None) -> Smoothing:
+    """Return the table of the swaps that certificates are about, and from which a vote draws substitutes."""
     table = synonyms or load_lexicon(flags.lexicon, language=flags.language)
-    return Smoothing(table, seed, protection=protection, word_rule=rule)
+    return Smoothing(table, seed, protection=flags.protection(), word_rule=words_of(flags.language))
 
 
 def attacked_vote(flags: AttackArguments, synonyms: Lexicon | None, tokenizer: Any) -> Vote | None:
@@ -56,8 +60,11 @@ def certify_callback(
     if trainer.eval_dataset is None:
         raise ValueError(f"--certify {flags.certify} needs rows to certify: add --do_eval.")
     check_certified_language(attack.language)
+    by_table = flags.certify_rule == INTERVALS
     callback = CertifyCallback(
-        draws_of(attack, flags.certify_seed, synonyms, trainer.processing_class),
+        table_of(attack, flags.certify_seed, synonyms)
+        if by_table
+        else draws_of(attack, flags.certify_seed, synonyms, trainer.processing_class),
         flags.settings(),
         choose_examples(trainer.eval_dataset, flags.certify_num_examples, flags.certify_seed),
         strategy=flags.certify,

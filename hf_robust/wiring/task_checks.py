@@ -1,19 +1,30 @@
-"""Checks of the task and its labels, before model and data are processed."""
+"""Checks of the task, its labels and the type of the model, before model and data are processed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from hf_robust.attacks import AttackArguments, goal_of, resolve_skip_labels
 from hf_robust.attacks.parts.goals import Remain
+from hf_robust.certify.intervals import check_bounded
 from hf_robust.data.labels import Labels
 from hf_robust.trainers import RobustTrainer
+from hf_robust.training.architectures import check_architecture
 from hf_robust.wiring.parsing import Arguments
 
 
 def needs_classes(args: Arguments) -> bool:
     """Whether the run needs one class for each row, so that labels such as 1.0 are classes and not scores."""
     return args.method.name != "normal" or bool(args.attack.attacks) or args.certify.certify != "no"
+
+
+def check_model_type(args: Arguments, config: Any) -> None:
+    """Refuse a model that the method does not train, or that has no interval bounds for ``--certify``."""
+    if args.training.do_train:
+        check_architecture(args.method, config)
+    if args.certify.by_intervals:
+        check_bounded(config)
 
 
 def check_skip_labels(labels: Labels, args: Arguments) -> None:

@@ -164,7 +164,7 @@ def test_a_certified_text_is_predicted_right_and_the_radius_only_falls_with_the_
         ({"votes": 0}, "votes must be at least 1, got 0"),
         ({"alpha": 0.0}, "alpha must lie between 0 and 1, got 0"),
         ({"alpha": 1.0}, "alpha must lie between 0 and 1, got 1"),
-        ({"rule": "most"}, "rule must be one of half, margin, got 'most'"),
+        ({"rule": "most"}, "rule must be one of half, margin, intervals, got 'most'"),
         ({"votes": 7}, "7 votes cannot certify any text at alpha 0.01 with 2 classes.*; 8 can, or a larger alpha"),
         ({"votes": 9, "bound": "hoeffding"}, "not even if all agree; 10 can"),
     ],

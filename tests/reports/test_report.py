@@ -156,8 +156,11 @@ def test_a_run_that_has_not_ended_costs_nothing_yet(tmp_path: Path) -> None:
 
 
 def test_certificates_and_unions_have_tables(report: tuple[str, str]) -> None:
-    (certified,) = rows(report[1], "Certified by random substitution")
-    assert certified["certified accuracy, %"] == "50.0 [40.0, 60.0]" and certified["smoothed accuracy, %"] == "75.0"
+    (certified,) = rows(report[1], "Certified")
+    assert (
+        certified["certified accuracy, %"] == "50.0 [40.0, 60.0]"
+        and certified["accuracy of the certified classifier, %"] == "75.0"
+    )
     assert (certified["median radius"], certified["votes"], certified["alpha"]) == ("2", "50", "0.001")
     (union,) = rows(report[1], "Worst of synonym, pwws")
     assert union["robust accuracy, %"].startswith("30.0 [")
@@ -203,7 +206,7 @@ def test_a_number_that_a_certificate_lacks_is_a_dash(tmp_path: Path) -> None:
     line = json.loads((folder / "robustness_history.jsonl").read_text())
     nothing = {"certified_accuracy": 0.0, "smoothed_accuracy": None, "radius": None}
     write_history_line(folder, {**line, "certified": nothing})
-    (row,) = rows(written(tmp_path / "out", folder)[1], "Certified by random substitution")
+    (row,) = rows(written(tmp_path / "out", folder)[1], "Certified")
     assert row == {"method": "normal", "seeds": "1", "certified accuracy, %": "0.0"}
 
 

@@ -109,7 +109,7 @@ class TestEveryMethod:
 
     @pytest.mark.slow_but("bat_triplet")
     def test_same_seed_same_weights(self, name: str, tmp_path: Path) -> None:
-        runs = [train(name, tmp_path / str(i), model=build_model(dropout=0.1)) for i in range(2)]
+        runs = [train(name, tmp_path / str(i), model=model_for(name, dropout=0.1)) for i in range(2)]
         assert_same(weights(runs[0]), weights(runs[1]))
 
     @pytest.mark.slow_but("bat_triplet")
@@ -135,6 +135,8 @@ class TestEveryMethod:
 
     @pytest.mark.slow_but("bat_triplet")
     def test_gradient_checkpointing_equals_none(self, name: str, tmp_path: Path) -> None:
+        if not model_for(name).supports_gradient_checkpointing:
+            pytest.skip("its architectures have none")
         plain = train(name, tmp_path / "plain")
         saving = train(name, tmp_path / "saving", gradient_checkpointing=True)
         assert_same(weights(plain), weights(saving), tolerance=1e-6)
@@ -143,7 +145,10 @@ class TestEveryMethod:
     def test_resume_equals_the_uninterrupted_run(self, name: str, tmp_path: Path) -> None:
         options = {"optim": "adamw_torch", "learning_rate": 1e-3, "save_strategy": "steps", "save_steps": 1}
         # Saved under the names that it was loaded under: transformers' own Trainer does not read them back.
-        model, other = (build_legacy_model(tmp_path / f"legacy-{seed}", dropout=0.1, seed=seed) for seed in (0, 9))
+        if METHODS[name].architectures:
+            model, other = (model_for(name, dropout=0.1, seed=seed) for seed in (0, 9))
+        else:
+            model, other = (build_legacy_model(tmp_path / f"old-{seed}", dropout=0.1, seed=seed) for seed in (0, 9))
         # Two steps make an epoch: step 1 is inside an epoch, step 2 at its end.
         whole = train(name, tmp_path / "whole", model=model, max_steps=4, **options)
         for step in (1, 2):
@@ -180,7 +185,7 @@ class TestEveryMethod:
             counter = count_forwards(trainer)
             metrics = trainer.evaluate()
             assert counter["forward"] == 3  # 20 rows in batches of 8
-        plain = build_trainer("normal", tmp_path, eval_data=review_data(20)).evaluate()
+        plain = build_trainer("normal", tmp_path, model=model_for(name), eval_data=review_data(20)).evaluate()
         assert metrics["eval_loss"] == plain["eval_loss"]
 
     def test_without_training_data_the_model_is_evaluated_as_it_was_loaded(self, name: str, tmp_path: Path) -> None:
@@ -188,7 +193,7 @@ class TestEveryMethod:
         options = METHODS[name].plain_inference if name == "dne" else {}
         trainer = build_trainer(name, tmp_path, data=NO_DATA, eval_data=review_data(20), **options)
         assert not hasattr(trainer.model, AUXILIARY_ATTRIBUTE)
-        plain = build_trainer("normal", tmp_path, eval_data=review_data(20))
+        plain = build_trainer("normal", tmp_path, model=model_for(name), eval_data=review_data(20))
         assert trainer.evaluate()["eval_loss"] == plain.evaluate()["eval_loss"]
         trainer.save_model(str(tmp_path / "again"))
         assert not any(path.is_dir() for path in (tmp_path / "again").iterdir())
@@ -208,6 +213,10 @@ class TestEveryMethod:
         AutoModelForMaskedLM.from_config(build_model().config).save_pretrained(tmp_path / "base")
         args = ModelArguments(model_name_or_path=str(tmp_path / "base"), lora_rank=2)
         model = load_model(args, load_config(args), named_labels(("bad", "good")))
+        if METHODS[name].architectures:
+            with pytest.raises(ValueError, match=f"{name} trains models of the types .* is of type bert: give such"):
+                build_trainer(name, tmp_path, model=model)
+            return
         if not METHODS[name].trains_lora:
             with pytest.raises(ValueError, match=f"{name} makes adapters of its own.*merge"):
                 build_trainer(name, tmp_path, model=model)
@@ -231,6 +240,10 @@ class TestEveryMethod:
     def test_architectures(self, name: str, kind: str, tmp_path: Path) -> None:
         if not METHODS[name].trains_lora and kind.startswith("hf_robust_"):
             with pytest.raises(ValueError, match="adapters need linear layers in the encoder.*has none"):
+                build_trainer(name, tmp_path, model=build_model(kind))
+            return
+        if METHODS[name].architectures and kind not in METHODS[name].architectures:
+            with pytest.raises(ValueError, match=f"{name} trains models of the types .* is of type {kind}: give such"):
                 build_trainer(name, tmp_path, model=build_model(kind))
             return
         trainer = train(name, tmp_path, model=build_model(kind, dropout=0.1), max_steps=2, learning_rate=0.01)
@@ -290,10 +303,10 @@ class TestEveryMethod:
     def test_regression_is_for_normal_only(self, name: str, tmp_path: Path) -> None:
         if name == "normal":
             rows = [{"sentence": "a good film", "label": 0.5}, {"sentence": "a bad plot", "label": -0.5}]
-            train(name, tmp_path, model=build_model(num_labels=1), data=review_data(rows=rows), max_steps=1)
+            train(name, tmp_path, model=model_for(name, num_labels=1), data=review_data(rows=rows), max_steps=1)
         else:
             with pytest.raises(ValueError, match=f"{name} needs class labels.*--robust_method normal"):
-                build_trainer(name, tmp_path, model=build_model(num_labels=1))
+                build_trainer(name, tmp_path, model=model_for(name, num_labels=1))
 
     @pytest.mark.slow_but("bat_triplet")
     def test_left_padding_runs(self, name: str, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from datasets import IterableDataset
-from tiny import build_model, build_tokenizer, build_trainer, review_data, review_rows, weights
+from tiny import build_tokenizer, build_trainer, model_for, review_data, review_rows, weights
 from torch import nn
 from transformers import MraForSequenceClassification, ReformerForSequenceClassification
 
@@ -22,7 +22,7 @@ from hf_robust.training.first_step import check_first_step
 
 @pytest.mark.parametrize("name", METHODS)
 def test_it_changes_nothing(name: str, tmp_path: Path) -> None:
-    trainer = build_trainer(name, tmp_path, model=build_model(dropout=0.3), **METHODS[name].mid_run)
+    trainer = build_trainer(name, tmp_path, model=model_for(name, dropout=0.3), **METHODS[name].mid_run)
     trainer.model.eval()
     before, state = weights(trainer), torch.get_rng_state()
     buffers = {key: value.clone() for key, value in trainer.model.named_buffers()}

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import build_model, build_tokenizer, build_trainer, review_data, review_rows
+from tiny import build_model, build_tokenizer, build_trainer, model_for, review_data, review_rows
 
 from hf_robust.trainers import METHODS
 from hf_robust.training.leaving_chance import ChanceComparison, NearChanceWarning, chance_comparison, compare_to_chance
@@ -93,7 +93,7 @@ class TestEveryMethod:
     def test_asking_changes_no_weight(self, name: str, tmp_path: Path) -> None:
         found = []
         for asked in (True, False):
-            trainer = build_trainer(name, tmp_path / str(asked), model=build_model(dropout=0.1))
+            trainer = build_trainer(name, tmp_path / str(asked), model=model_for(name, dropout=0.1))
             if not asked:
                 trainer.remove_callback(NearChanceWarning)
             trainer.train()

@@ -83,8 +83,9 @@ def test_row_losses_are_means_over_the_labels(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", [name for name in METHODS if name not in TRAINED])
 def test_other_methods_say_so_before_training(name: str, tmp_path: Path) -> None:
     message = f"{name} needs one class for each row, and this model gives a text several labels; use"
+    several = {"num_labels": NUM_LABELS, "problem_type": "multi_label_classification"}
     with pytest.raises(ValueError, match=message):
-        build_trainer(name, tmp_path, **options())
+        build_trainer(name, tmp_path, **options(model=model_for(name, **several)))
 
 
 def test_lists_of_labels_need_a_model_of_several_labels(tmp_path: Path) -> None:

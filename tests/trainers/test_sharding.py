@@ -109,7 +109,7 @@ def test_every_other_method_trains_in_shards(name: str, monkeypatch: pytest.Monk
     config = METHODS[name].config
     monkeypatch.setattr(config, "world_size", property(lambda _: 2))
     args = config(output_dir="out", use_cpu=True, **FSDP, **METHODS[name].mid_run)
-    if name == "flat":
+    if name in ("flat", "ibp"):
         assert METHODS[name].needs_whole_model(args)
         return
     check_sharding(METHODS[name], args, trains=True)
@@ -118,7 +118,7 @@ def test_every_other_method_trains_in_shards(name: str, monkeypatch: pytest.Monk
 def test_deepspeed_is_left_to_the_other_checks_but_for_methods_that_need_the_whole_model() -> None:
     for name, method in METHODS.items():
         args: Any = SimpleNamespace(fsdp=None, deepspeed="zero2.json", flood_level="auto")
-        if name in ("flat", "flooding_x"):
+        if name in ("flat", "flooding_x", "ibp"):
             with pytest.raises(ValueError, match=f"{name} needs the whole model: it .*; leave --deepspeed out"):
                 check_sharding(method, args, trains=True)
         else:
