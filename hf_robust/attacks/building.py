@@ -198,7 +198,7 @@ def target_of(name: str, label_names: Sequence[str]) -> Target:
 def with_target(attack: Attack, target: Target) -> Attack:
     """Return the attack that makes the model predict a label (``--attack_target``).
 
-    kuleshov keeps its threshold: its paper's goal is a target with a probability of 0.7.
+    kuleshov keeps its threshold: what its search raises, here the target's probability, has to reach 0.7.
     """
     goal = attack.goal
     return replace(

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
+from hf_robust.attacks.arguments import RANDOM_PREFIX
 from hf_robust.metrics import AttackRecord, aim_of
 from hf_robust.metrics.paired import OUTCOMES
 from hf_robust.reports.aims import is_static
@@ -60,10 +61,15 @@ class MeasuredAttack:
         return self.name if self.main else f"{self.name} ({self.folder.name})"
 
     @property
+    def is_control(self) -> bool:
+        """Whether it is the random control of another attack."""
+        return str(self.described.get("name", "")).startswith(RANDOM_PREFIX)
+
+    @property
     def searches(self) -> bool:
-        """Whether the attack searches for texts and aims at another prediction."""
+        """Whether the attack searches for texts by what it learns of the model, and aims at another prediction."""
         # Descriptions of TextAttack's recipes have no "candidates".
-        searched = "candidates" in self.described and not is_static(self.described)
+        searched = "candidates" in self.described and not is_static(self.described) and not self.is_control
         return searched and not aim_of(self.described).keeps_prediction
 
     @cached_property
