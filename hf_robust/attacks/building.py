@@ -172,9 +172,9 @@ def build_attacks(
         attack = _with_flags(ATTACKS[name](resources), args)
         built[args.name_of(name)] = attack if target is None else with_target(attack, target)
     for name in map(args.name_of, args.controls):
-        attack = built[name]
-        assert isinstance(attack, Attack)
-        built[f"{name}_random"] = control_of(attack, name)
+        controlled = built[name]
+        assert isinstance(controlled, Attack)
+        built[f"{name}_random"] = control_of(controlled, name)
     return built
 
 
