@@ -20,7 +20,6 @@ RANDOM_PREFIX = "random:"
 NO_CONTROL = {
     STANDARD: "it is several attacks; name them one by one",
     "input_reduction": "it succeeds on every text",
-    "hotflip": "its substitutes are those of the gradient, so there is nothing to draw",
     "hlbb": "its start is a random search already, and its result is the similarity",
     "paraphrase": "it asks all of its texts",
     "viper": "it draws its texts at random already",

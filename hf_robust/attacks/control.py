@@ -8,22 +8,27 @@ from typing import TypeVar
 
 from hf_robust.attacks.arguments import RANDOM_PREFIX
 from hf_robust.attacks.attack import Attack, AttackOrForeign
+from hf_robust.attacks.parts.flips import GradientFlips
 from hf_robust.attacks.parts.random_search import RandomSearch
 from hf_robust.attacks.parts.suffix import AT_RANDOM, SuffixTokens
 from hf_robust.metrics import AttackRecord
 
 Result = TypeVar("Result")
+DRAWS = 256
+"""Number of words drawn for a flip: most of them are rejected by the constraints, which cost no query."""
 
 
 def control_of(attack: Attack, name: str) -> Attack:
     """The control of an attack, whose results have this name: the same goal, candidates and constraints.
 
     Carlini et al. 2019 (arXiv:1902.06705) recommend such a search: an attack that finds no more does not see the
-    model. The tokens of a suffix are drawn from all of the vocabulary.
+    model. Tokens and words that an attack chooses by gradient are drawn from the whole vocabulary.
     """
     candidates = attack.candidates
     if isinstance(candidates, SuffixTokens):
         candidates = replace(candidates, ranking=AT_RANDOM, batch=1)
+    if isinstance(candidates, GradientFlips):
+        candidates = replace(candidates, at_random=True, k=DRAWS, per_word=True)
     return replace(
         attack,
         name=f"{RANDOM_PREFIX}{attack.name}",

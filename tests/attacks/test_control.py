@@ -23,7 +23,7 @@ from hf_robust.reports.sanity.random_control import random_control
 
 DRAWN = (
     *("synonym", "textfooler", "pwws", "deepwordbug", "pruthi", "genetic", "iga", "bae", "clare", "homoglyphs"),
-    *("gcg", "antonym"),
+    *("gcg", "antonym", "hotflip"),
 )
 
 

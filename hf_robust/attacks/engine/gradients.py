@@ -107,12 +107,14 @@ class Gradients(ABC):
         ``target`` it is minus that of the target.
         New words are those of ``vocabulary``, which are one token each. The estimate of a word of several pieces is
         the mean over its pieces, each as if it alone became the new word; the change of length is not estimated. A
-        word that truncation removed has no flip. Each batch takes one forward and one backward pass.
+        word that truncation removed has no flip. Each batch takes one forward and one backward pass, and flips that
+        are drawn take none.
 
         Raises:
             ValueError: the tokenizer is not a fast one, or has no whole words.
         """
         self.check_saliency("flipping words by gradient")
+        every, requests = requests, [request for request in requests if request.rng is None]
         aligned = [self._tokens.align(request.text) for request in requests]
         table = self._embedded(self.vocabulary.ids)
 
@@ -122,7 +124,14 @@ class Gradients(ABC):
             ids = encoded.ids.tolist()
             return best_flips(self.vocabulary, table, gradients, self._embedded(ids), ids, pieces, request.k)
 
-        return self._read_gradients([tokens.encoded for tokens in aligned], loss, read, target=target)
+        best = iter(self._read_gradients([tokens.encoded for tokens in aligned], loss, read, target=target))
+        return [next(best) if request.rng is None else self._drawn_flips(request) for request in every]
+
+    def _drawn_flips(self, request: Flips) -> list[Flip]:
+        assert request.rng is not None
+        words = self.vocabulary.words
+        drawn = ((index, request.rng.randint(len(words), size=request.k)) for index in request.words)
+        return [Flip(index, words[row], 0.0) for index, rows in drawn for row in rows]
 
     def common_flips(
         self, texts: Sequence[Text], labels: Sequence[int], words: Sequence[Sequence[int]], k: int, loss: str
