@@ -9,10 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
-from hf_robust.attacks.arguments import RANDOM_PREFIX
 from hf_robust.metrics import AttackRecord, aim_of
 from hf_robust.metrics.paired import OUTCOMES
-from hf_robust.reports.aims import is_static
+from hf_robust.reports.aims import is_control, is_static
 from hf_robust.reports.compare import require_comparable, same_rows
 from hf_robust.runs import (
     ATTACK_SUMMARY_FILE,
@@ -63,7 +62,7 @@ class MeasuredAttack:
     @property
     def is_control(self) -> bool:
         """Whether it is the random control of another attack."""
-        return str(self.described.get("name", "")).startswith(RANDOM_PREFIX)
+        return is_control(self.described)
 
     @property
     def searches(self) -> bool:
