@@ -32,6 +32,7 @@ from hf_robust.attacks import (
     weights_hash,
 )
 from hf_robust.attacks.attack import AttackOrForeign
+from hf_robust.attacks.control import is_control, with_queries_of, without_controls
 from hf_robust.attacks.engine.journal import prediction_of
 from hf_robust.attacks.engine.ranks import Measured
 from hf_robust.attacks.engine.requests import Columns
@@ -161,7 +162,7 @@ class AttackCallback(Measurement):
         return VotingVictim(*args, vote=self.vote, **options)
 
     def extended(self, expected: ExpectedMetrics) -> ExpectedMetrics:
-        aims = {name: aim_of(attack.describe()) for name, attack in self.attacks.items()}
+        aims = {name: aim_of(attack.describe()) for name, attack in self.attacks.items() if not is_control(attack)}
         with_own_examples = [name for name, attack in self.attacks.items() if attack.own_examples]
         own = [*expected.attacks.static, *with_own_examples]
         keys = AttackKeys({**expected.attacks.aims, **aims}, own, self.vote is not None)
@@ -184,11 +185,15 @@ class AttackCallback(Measurement):
         trainer = self.trainer
         assert trainer is not None and output.metrics is not None
         victim, weights = self._victim(), weights_hash(trainer.model)
+        measured: dict[str, Measured] = {}
+        records: dict[str, Sequence[AttackRecord]] = {}
         with victim.answers.kept(len(self.attacks) > 1):
-            measured = {name: self._attack(name, attack, victim, weights) for name, attack in self.attacks.items()}
-        records = {name: each.records for name, each in measured.items()}
+            for name, attack in self.attacks.items():
+                measured[name] = self._attack(name, with_queries_of(attack, records), victim, weights)
+                records[name] = measured[name].records
         summaries = {name: self._summary(self.attacks[name], each) for name, each in measured.items()}
-        union = union_of_attacks(results_on_data(self.attacks, records), self.until)
+        on_data = results_on_data(self.attacks, records)
+        union = union_of_attacks(without_controls(self.attacks, on_data), self.until)
         for name, summary in summaries.items():
             output.metrics.update({f"eval_{key}": value for key, value in summary.metrics(name).items()})
         if union is not None:

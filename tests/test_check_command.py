@@ -109,7 +109,7 @@ def test_nothing_flagged_is_code_0(tmp_path: Path, capsys: pytest.CaptureFixture
     attacks = {"synonym": records("s" * 60 + "f" * 60, queries=[5, 9] * 60)}
     assert all(one["status"] != "flagged" for one in checked(recorded_run(tmp_path / "run", attacks)).values())
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0] == f"# {tmp_path / 'run'}: 0 of 15 checks flagged, 5 not checked"
+    assert printed[0] == f"# {tmp_path / 'run'}: 0 of 16 checks flagged, 6 not checked"
     assert [line.split("**")[1] for line in printed if line.startswith("- **")].count("ok") == 10
 
 

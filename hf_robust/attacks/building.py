@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hf_robust.attacks.arguments import STANDARD, AttackArguments
 from hf_robust.attacks.attack import Attack, AttackOrForeign
+from hf_robust.attacks.control import control_of
 from hf_robust.attacks.labels_and_columns import resolve_frozen_columns, resolve_skip_labels, resolve_target
 from hf_robust.attacks.languages import check_attacks, in_language
 from hf_robust.attacks.parts.candidates import AnyOf, Candidates, FromLexicon
 from hf_robust.attacks.parts.constraints import Constraint, MaxChangedShare, Protected
 from hf_robust.attacks.parts.differential_evolution import DifferentialEvolution
 from hf_robust.attacks.parts.genetic_search import Genetic
-from hf_robust.attacks.parts.goals import Remain, Target
+from hf_robust.attacks.parts.goals import LowerProbability, Remain, Target
 from hf_robust.attacks.parts.ranking import Ranking, at_random, by_gradient
 from hf_robust.attacks.parts.search import Greedy
 from hf_robust.attacks.parts.suffix import AT_RANDOM, BY_GRADIENT, SuffixTokens
@@ -138,7 +139,9 @@ def build_attacks(
     label_names: Sequence[str],
     text_columns: Sequence[str],
 ) -> Mapping[str, AttackOrForeign]:
-    """Build the recipes that the flags name, in their order; files of adversarial texts are left out.
+    """Build the recipes that the flags name, in their order, then their random controls.
+
+    Files of adversarial texts are left out.
 
     Only resources that a recipe needs are loaded. ``synonyms`` and ``antonyms``, where given, replace the lexicons
     that the flags name.
@@ -167,7 +170,11 @@ def build_attacks(
             built[name] = standard(resources, args, lambda attack: _with_flags(attack, fixed))
             continue
         attack = _with_flags(ATTACKS[name](resources), args)
-        built[args.name_of(name)] = attack if target is None else replace(attack, goal=target)
+        built[args.name_of(name)] = attack if target is None else with_target(attack, target)
+    for name in map(args.name_of, args.controls):
+        controlled = built[name]
+        assert isinstance(controlled, Attack)
+        built[f"{name}_random"] = control_of(controlled, name)
     return built
 
 
@@ -186,6 +193,17 @@ def target_of(name: str, label_names: Sequence[str]) -> Target:
             label_names[1 - target],
         )
     return Target(target, label_names[target])
+
+
+def with_target(attack: Attack, target: Target) -> Attack:
+    """Return the attack that makes the model predict a label (``--attack_target``).
+
+    kuleshov keeps its threshold: what its search raises, here the target's probability, has to reach 0.7.
+    """
+    goal = attack.goal
+    return replace(
+        attack, goal=replace(target, threshold=goal.threshold) if isinstance(goal, LowerProbability) else target
+    )
 
 
 def _with_flags(attack: Attack, args: AttackArguments) -> Attack:

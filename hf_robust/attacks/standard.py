@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,11 +16,12 @@ from hf_robust.attacks.attack import Attack, AttackOrForeign
 from hf_robust.attacks.cascade import Cascade
 from hf_robust.attacks.engine.classifier import Classifier
 from hf_robust.attacks.languages import ENGLISH_ONLY, MISSPELLING
+from hf_robust.attacks.parts.constraints import NoStopWords
 from hf_robust.attacks.quality import Quality
 from hf_robust.attacks.recipes import ATTACKS
 from hf_robust.attacks.resources import Resources
 from hf_robust.lexicons import Lexicon, load_lexicon
-from hf_robust.words import ENGLISH, UNSPACED
+from hf_robust.words import ENGLISH, NLTK_STOP_WORDS, UNSPACED
 
 logger = logging.getLogger(__name__)
 
@@ -92,12 +94,15 @@ def standard(resources: Resources, flags: AttackArguments, variant: Callable[[At
     Raises:
         ValueError: there is no table of substitutes, or another resource is missing.
     """
+    described = _resources(resources, flags)
+    own = copy(resources)  # what is described is loaded and shared
+    if flags.language == ENGLISH:
+        own.stop_words = NLTK_STOP_WORDS  # and not the installed list, of which there are several
     members = []
     for member in MEMBERS:
-        if _is_possible(member, resources, flags.language):
-            attack = replace(ATTACKS[member.name](resources), query_budget=member.query_budget, time_limit=None)
+        if _is_possible(member, own, flags.language):
+            attack = replace(ATTACKS[member.name](own), query_budget=member.query_budget, time_limit=None)
             members.append(variant(attack))
-    described = _resources(resources, flags)
     quality = Quality(resources.encoder, resources.language_model, _antonyms(flags.language))
     return Cascade(STANDARD, tuple(members), _title(described), described, quality, flags.attack_seed)
 
@@ -148,7 +153,8 @@ def _resources(resources: Resources, flags: AttackArguments) -> dict[str, dict[s
     """What the attacks draw on, by role; what is not given is left out."""
     described: dict[str, dict[str, Any]] = {}
     if flags.language != ENGLISH:
-        described["language"] = {"name": flags.language}
+        words = NoStopWords(resources.stop_words or frozenset())
+        described["language"] = {"name": flags.language, "fingerprint": words.fingerprint()}
     table = resources.synonyms
     if table is not None:
         source = _without_folder(table.source)
@@ -169,6 +175,8 @@ def _resources(resources: Resources, flags: AttackArguments) -> dict[str, dict[s
 def _title(described: dict[str, dict[str, Any]]) -> str:
     """``standard-v1/`` and the resources: NLTK's WordNet 3.0 and tagger by name, all else with a hash of its content.
 
+    A language has the hash of its stop words. Those of English are part of this package.
+
     >>> _title({"lexicon": {"name": "wordnet", "source": "WordNet 3.0 (nltk)"}, "tagger": {"name": "nltk x"}})
     'standard-v1/wordnet'
     """
@@ -178,7 +186,7 @@ def _title(described: dict[str, dict[str, Any]]) -> str:
 
 def _part(role: str, entry: dict[str, Any]) -> str:
     if role == "language":
-        return str(entry["name"])
+        return f"{entry['name']}({_short(entry)})"
     if role == "lexicon":
         if entry["source"] == "WordNet 3.0 (nltk)":
             return "wordnet"

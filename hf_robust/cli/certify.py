@@ -219,8 +219,6 @@ def _table_of(options: argparse.Namespace, flags: AttackArguments) -> Smoothing:
     return Smoothing(substitutes, options.seed, neighbours, flags.protection(), words_of(flags.language))
 
 
-
-
 def refuse_without_classes(name: str, config: Any) -> None:
     """Refuse models that are not single-label classifiers.
 

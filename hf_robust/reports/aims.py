@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hf_robust.attacks.arguments import RANDOM_PREFIX
 from hf_robust.metrics import Aim, aim_of
 from hf_robust.runs import Run, attack_names
 
 FILE, REPLAY, TRIGGERS = "file", "replay", "triggers"
 """Candidates of static attacks: they show texts that were made before and do not search."""
+
+
+def is_control(described: Mapping[str, Any]) -> bool:
+    """Whether an attack is the random control of another one, by its description."""
+    return str(described.get("name", "")).startswith(RANDOM_PREFIX)
 
 
 def is_static(described: Mapping[str, Any]) -> bool:

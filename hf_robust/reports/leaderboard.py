@@ -13,15 +13,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
-from hf_robust.metrics import wilson_interval
+from hf_robust.metrics import ConfidenceSequence, wilson_interval
 from hf_robust.reports.captions import data_title
 from hf_robust.reports.cells import markdown_table, percent
-from hf_robust.reports.compare import differences
+from hf_robust.reports.compare import STANDARD, differences
 from hf_robust.reports.document import Cell, Document, Section, Table, number_cell, page, text_cell
 from hf_robust.reports.groups import group_by_seed, model_name, run_names
 from hf_robust.reports.report import load_runs
 from hf_robust.reports.sanity import FLAGGED, NOT_CHECKED, Finding, check_run, gather_evidence
 from hf_robust.reports.standard import require_one_standard, standard_of
+from hf_robust.reports.stopping import interval_name
 from hf_robust.runs import Run, RunCard, redact, write_json, write_text
 
 FORMAT = "hf_robust leaderboard 1"
@@ -36,6 +37,7 @@ HEADER = (
     "training, s",
     "queries",
     "attack, s",
+    "texts",
     "flagged by check",
     "card",
 )
@@ -66,6 +68,11 @@ class Entry:
     @property
     def robust(self) -> int:
         return round(float(self.numbers["robust_accuracy"]) * self.examples)
+
+    def interval(self, count: int) -> tuple[float, float]:
+        """The 95 % interval of a share of the texts: Wilson's, or that of the sequence at which the attack stopped."""
+        until = ConfidenceSequence.of_result(_attacked(self.run))
+        return wilson_interval(count, self.examples) if until is None else until.interval(count, self.examples)
 
     @property
     def card_file(self) -> str:
@@ -103,7 +110,9 @@ def load_leaderboard(run_dirs: Sequence[str | Path]) -> list[Entry]:
         evidence = gather_evidence(run.path)
         unique = name if names.count(name) == 1 else f"{name} ({number})"
         entries.append(Entry(unique, run, run.published["standard"], check_run(evidence), evidence.main.training))
-    return sorted(entries, key=lambda entry: (-entry.robust / entry.examples, -entry.correct, entry.name))
+    return sorted(
+        entries, key=lambda entry: (-entry.robust / entry.examples, -entry.correct / entry.examples, entry.name)
+    )
 
 
 def _check_numbers(run: Run) -> None:
@@ -128,7 +137,10 @@ def _check_numbers(run: Run) -> None:
 def _check_alike(runs: Sequence[Run]) -> None:
     """Refuse runs of unlike standards, and runs on other rows or texts cut elsewhere."""
     require_one_standard(runs)
-    counts = dict.fromkeys(int(run.published["standard"]["num_examples"]) for run in runs)
+    # Runs that stopped at an interval took the first rows of one random order.
+    counts = dict.fromkeys(
+        int(_attacked(run).get("num_rows") or run.published["standard"]["num_examples"]) for run in runs
+    )
     reasons = [f"{' and '.join(map(str, counts))} texts were attacked"] if len(counts) > 1 else []
     # Other attacks and certificates may differ, and a vote is a model of its own.
     reasons += differences([replace(run, card=_of_the_data(run.card)) for run in runs])
@@ -137,6 +149,12 @@ def _check_alike(runs: Sequence[Run]) -> None:
             f"a leaderboard is of the same rows, and these runs are not: {'; '.join(reasons)}; leave some out, or "
             "measure them on the same data."
         )
+
+
+def _attacked(run: Run) -> Mapping[str, Any]:
+    """The standard's entry among the attacks, which says whether it stopped at an interval, and of how many rows."""
+    entry: Mapping[str, Any] = run.published["attacks"].get(STANDARD) or {}
+    return entry
 
 
 def _of_the_data(card: RunCard) -> RunCard:
@@ -188,8 +206,8 @@ def as_json(entries: Sequence[Entry]) -> dict[str, Any]:
                 "architecture": entry.run.card.get("architecture"),
                 "seed": entry.training.get("seed"),
                 "num_examples": entry.examples,
-                "accuracy": _rate(entry.correct, entry.examples),
-                "robust_accuracy": _rate(entry.robust, entry.examples),
+                "accuracy": _rate(entry, entry.correct),
+                "robust_accuracy": _rate(entry, entry.robust),
                 "members": [dict(member) for member in entry.numbers["members"]],
                 "quality": entry.numbers.get("quality"),
                 "queries": entry.numbers["queries"],
@@ -211,12 +229,13 @@ def document(entries: Sequence[Entry]) -> Document:
     """The sections of the page."""
     first = entries[0]
     name, count = first.numbers["name"], len(entries)
+    intervals = interval_name(entry.run.published for entry in entries)
     board = Section(
         "Leaderboard",
         [
             "The standard robust accuracy is the share of all texts that are classified correctly and withstand each "
-            f"attack of the standard. Brackets: 95 % Wilson intervals over {first.examples} texts; models whose "
-            "intervals overlap may differ by chance. A flagged number should not be believed: its reason is below.",
+            f"attack of the standard. Brackets: 95 % {intervals}; models whose intervals overlap may differ by "
+            "chance. A flagged number should not be believed: its reason is below.",
         ],
         tables=[_board(entries)],
     )
@@ -243,12 +262,13 @@ def _board(entries: Sequence[Entry]) -> Table:
                 Cell(str(rank), rank),
                 text_cell(entry.name),
                 text_cell(redact(model_name(entry.run))),
-                _rate_cell(entry.correct, entry.examples),
-                _rate_cell(entry.robust, entry.examples),
+                _rate_cell(entry, entry.correct),
+                _rate_cell(entry, entry.robust),
                 number_cell(math.nan if steps is None else steps, ".2f"),
                 number_cell(math.nan if seconds is None else seconds, ",.0f"),
                 number_cell(float(entry.numbers["queries"]), ",.0f"),
                 number_cell(float(entry.numbers["seconds"]), ",.0f"),
+                number_cell(entry.examples, ",.0f"),
                 text_cell("; ".join(finding.title for finding in entry.flagged)),
                 replace(text_cell("run card"), link=entry.card_file),
             ]
@@ -280,10 +300,11 @@ def _training(entry: Entry) -> tuple[float | None, float | None]:
     return forwards.get("per_step"), sum(phases) if phases else None
 
 
-def _rate(count: int, total: int) -> dict[str, float]:
-    low, high = wilson_interval(count, total)
-    return {"value": count / total, "low": low, "high": high}
+def _rate(entry: Entry, count: int) -> dict[str, float]:
+    low, high = entry.interval(count)
+    return {"value": count / entry.examples, "low": low, "high": high}
 
 
-def _rate_cell(count: int, total: int) -> Cell:
-    return Cell(percent(count / total, wilson_interval(count, total), total), 100 * count / total)
+def _rate_cell(entry: Entry, count: int) -> Cell:
+    total = entry.examples
+    return Cell(percent(count / total, entry.interval(count), total), 100 * count / total)

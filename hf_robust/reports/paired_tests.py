@@ -8,7 +8,7 @@ from itertools import combinations, product
 
 import numpy as np
 
-from hf_robust.metrics import Difference, Transition, holm, paired_difference
+from hf_robust.metrics import ConfidenceSequence, Difference, Transition, holm, paired_difference
 from hf_robust.metrics.paired import OUTCOMES, rates, robust
 from hf_robust.reports.aims import is_obstinate, success_rate_applies
 from hf_robust.reports.compare import same_rows
@@ -52,9 +52,8 @@ def paired_tests(groups: Sequence[Sequence[ReportedRun]]) -> tuple[list[PairedTe
             mine, theirs = first.outcomes.get(attack), second.outcomes.get(attack)
             if mine is None or theirs is None:
                 continue
-            idle = [one.name for one in (first, second) if one.run.published["attacks"][attack].get("covered") == 0]
-            if idle:
-                notes[f"{attack}, {' and '.join(idle)}: not tested, since no text had a substitute."] = None
+            if omission := _not_tested(attack, first, second):
+                notes[omission] = None
                 continue
             same, reason = _same_examples(first, second, mine, theirs)
             if reason:
@@ -86,6 +85,19 @@ def _attacks(groups: Sequence[Sequence[ReportedRun]], notes: dict[str, None]) ->
                 "published epoch are missing."
             ] = None
         yield attack
+
+
+def _not_tested(attack: str, first: ReportedRun, second: ReportedRun) -> str:
+    """Why an attack on two runs is not tested; empty if it is."""
+    results = {one.name: one.run.published["attacks"][attack] for one in (first, second)}
+    if idle := [name for name, result in results.items() if result.get("covered") == 0]:
+        return f"{attack}, {' and '.join(idle)}: not tested, since no text had a substitute."
+    if stopped := [name for name, result in results.items() if ConfidenceSequence.of_result(result)]:
+        return (
+            f"{attack}, {' and '.join(stopped)}: not tested, since it stopped at an interval, so that its rows depend "
+            "on its results."
+        )
+    return ""
 
 
 def _pairs(groups: Sequence[Sequence[ReportedRun]]) -> Iterator[tuple[ReportedRun, ReportedRun]]:

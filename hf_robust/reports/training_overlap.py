@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from hf_robust.attacks.flag_readers import with_members
+
 Card = Mapping[str, Any]
 
 
@@ -69,9 +71,9 @@ def leaked_splits(card: Card) -> list[str]:
 
 
 def trained_attacks(card: Card, measured: Iterable[str]) -> list[str]:
-    """The measured attacks that also made training texts."""
+    """The measured attacks, those of the standard in its place, that also made training texts."""
     trained_on = {str(view["view"]) for view in _attacked_views(card)}
-    return [name for name in measured if name in trained_on]
+    return [name for name in dict.fromkeys(with_members(list(measured))) if name in trained_on]
 
 
 def _attacked_views(card: Card) -> list[Mapping[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from hf_robust.attacks import Cascade, results_on_data
 from hf_robust.attacks.attack import AttackOrForeign
+from hf_robust.attacks.control import without_controls
 from hf_robust.metrics import (
     AttackRecord,
     AttackSummary,
@@ -78,7 +79,8 @@ class AttackResults:
             if isinstance(attack, Cascade):
                 described, seconds = attack.describe(), self.member_seconds[name]
                 line["standard"] = cascade_history(described, self.records[name], seconds, self.until)
-        union = union_of_attacks(results_on_data(self.attacks, self.records), self.until)
+        on_data = results_on_data(self.attacks, self.records)
+        union = union_of_attacks(without_controls(self.attacks, on_data), self.until)
         return line if union is None else {**line, "union": union.history()}
 
 

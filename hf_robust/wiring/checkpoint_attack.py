@@ -27,6 +27,7 @@ from hf_robust.attacks import (
     table_coverage,
 )
 from hf_robust.attacks.attack import AttackOrForeign
+from hf_robust.attacks.control import with_queries_of
 from hf_robust.attacks.engine.black_box import BlackBox
 from hf_robust.attacks.engine.ranks import Measured, journal_keys
 from hf_robust.attacks.engine.until import require_reachable, sequence_of
@@ -367,11 +368,13 @@ def _run(
     options: AttackOptions,
     until: ConfidenceSequence | None,
 ) -> tuple[dict[str, Measured], dict[str, Path]]:
-    measured, queries = {}, {}
+    measured: dict[str, Measured] = {}
+    queries: dict[str, Path] = {}
     weights, prediction = identity_of(victim)
     journals, ranks = None if options.output_dir is None else options.output_dir / JOURNAL_FOLDER, options.ranks
     with victim.answers.kept(len(task.attacks) > 1):
-        for name, attack in task.attacks.items():
+        for name, unlimited in task.attacks.items():
+            attack = with_queries_of(unlimited, {done: each.records for done, each in measured.items()})
             examples = examples_of(attack, task.examples)
             key = attack_key(attack, weights, examples, task.max_length, prediction)
             if isinstance(victim, BlackBox) and journals is not None:

@@ -320,7 +320,9 @@ def test_batches_and_order_change_nothing(target):
 def test_no_gradient_is_taken_once_two_words_are_changed(target, monkeypatch):
     asked, flips = [], Victim.flips
     monkeypatch.setattr(
-        Victim, "flips", lambda self, requests, loss: asked.extend(requests) or flips(self, requests, loss)
+        Victim,
+        "flips",
+        lambda self, requests, loss, target: asked.extend(requests) or flips(self, requests, loss, target),
     )
     rows = [row for row in examples(target, 12, seed=3) if len(Text(row.texts).words) > 3]
     records = attack_dataset(attack("hotflip"), target, rows, progress=False)

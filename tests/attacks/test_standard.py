@@ -31,12 +31,13 @@ from hf_robust.attacks import (
 from hf_robust.attacks.building import with_bug_fixes
 from hf_robust.attacks.engine.black_box import BlackBox
 from hf_robust.attacks.engine.until import parts_until
+from hf_robust.attacks.parts.constraints import NoStopWords
 from hf_robust.attacks.parts.goals import Misclassify
 from hf_robust.attacks.quality import SAME_MEANING, Quality
 from hf_robust.attacks.standard import MEMBERS, _title, member_names, standard
 from hf_robust.metrics import AttackSummary, ConfidenceSequence, cascade_history, judged_by, union_of_attacks
 from hf_robust.runs import Ranks
-from hf_robust.words import UNICODE_WORDS
+from hf_robust.words import NLTK_STOP_WORDS, UNICODE_WORDS
 
 ANTONYMS = table({"good": ["bad"], "warm": ["cold"]}, "antonym")
 
@@ -237,6 +238,14 @@ def test_flags_of_other_attacks_change_nothing() -> None:
             },
             "cf.json(01234567)+no_tagger+encoder(abcdefgh)",
         ),
+        (
+            {
+                "language": {"name": "de", "fingerprint": "9876543210"},
+                "lexicon": {"name": "wordnet", "source": "WordNet de", "fingerprint": "0123456789"},
+                "tagger": {"name": "none"},
+            },
+            "de(98765432)+wordnet(01234567)+no_tagger",
+        ),
     ],
 )
 def test_names(described: Any, title: str) -> None:
@@ -255,6 +264,13 @@ def test_other_resources_are_another_name() -> None:
         cascade(word_vectors=vectors()).title,
     ]
     assert len(set(titles)) == len(titles) and cascade().title == titles[0]
+
+
+def test_stop_words_of_english_do_not_depend_on_the_installed_list() -> None:
+    first, second = (cascade(stop_words=frozenset(words)) for words in (["the"], ["the", "film"]))
+    assert first.title == second.title and first.fingerprint() == second.fingerprint()
+    closed = [rule.words for member in first.members for rule in member.constraints if isinstance(rule, NoStopWords)]
+    assert {NLTK_STOP_WORDS} < set(closed) | {frozenset()} and not any(words <= {"the", "film"} for words in closed)
 
 
 # ---- quality ----

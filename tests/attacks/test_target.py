@@ -7,14 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from attack_parts import all_texts, attack, close, examples, logits_of, victim
 from tiny import build_model
 
 from hf_robust.attacks import AttackArguments, attack_dataset, build_attacks, check_attack, examples_of
+from hf_robust.attacks.building import with_target
 from hf_robust.attacks.engine.plans import Plans
 from hf_robust.attacks.engine.reading import ByMargin
+from hf_robust.attacks.engine.requests import Flips, NewSuffix, SuffixSwaps
 from hf_robust.attacks.labels_and_columns import resolve_target
-from hf_robust.attacks.parts.goals import Target
+from hf_robust.attacks.parts.goals import LabelPredictions, LowerProbability, Target
+from hf_robust.words import Text
 
 LABELS = ("bad", "fair", "good")
 TARGET = 1
@@ -52,6 +56,73 @@ def test_the_target_is_harder_than_any_wrong_label():
     one_label = attack_dataset(targeted(), target, rows, progress=False)
     wins = [sum(record.status == "succeeded" for record in records) for records in (any_label, one_label)]
     assert 0 < wins[1] < wins[0]
+
+
+BRIEF = {"gcg": {"query_budget": 300}, "paraphrase": {"min_similarity": 0.0}}
+
+
+def sure_of_three_classes():
+    """With logits times five, so that probabilities of 0.7 are common."""
+    target = three_classes()
+    with torch.no_grad():
+        for parameter in target.model.classifier.parameters():
+            parameter.mul_(5)
+    return target
+
+
+@pytest.mark.parametrize("name", ["kuleshov", "hlbb", "gcg", "viper", "paraphrase", "hotflip"])
+def test_attacks_with_goals_or_searches_of_their_own_reach_the_target(name):
+    target, plain = sure_of_three_classes(), attack(name, **BRIEF.get(name, {}))
+    if name == "gcg":
+        plain = replace(plain, candidates=replace(plain.candidates, length=5, batch=24, top=8))
+    rows = [row for row in examples(target, 80) if row.label != TARGET]
+    which = with_target(plain, Target(TARGET, LABELS[TARGET]))
+    options = {"progress": False, "check_candidates": False}
+    any_label, one_label = (attack_dataset(each, target, rows, **options) for each in (plain, which))
+    won = [record for record in one_label if record.status == "succeeded"]
+    assert won and {record.perturbed_prediction for record in won} == {TARGET}
+    assert all(logits_of(target, tuple(record.perturbed)).argmax() == TARGET for record in won)
+    # Of three classes the attack without a target also ends at the third one.
+    found = {record.perturbed_prediction for record in any_label if record.status == "succeeded"}
+    assert not found <= {TARGET} and [record.perturbed for record in any_label] != [one.perturbed for one in one_label]
+
+
+def test_kuleshov_keeps_its_threshold():
+    goal = with_target(attack("kuleshov"), Target(TARGET, "fair")).goal
+    assert isinstance(attack("kuleshov").goal, LowerProbability) and goal == Target(TARGET, "fair", 0.7)
+    probability = np.array([0.9, 0.7, 0.69, 0.9])
+    predicted = np.array([True, True, True, False])
+    assert goal.reached(LabelPredictions(probability, probability, predicted, probability)).tolist() == [1, 1, 0, 0]
+    assert goal.describe()["threshold"] == 0.7 and "threshold" not in Target(TARGET, "fair").describe()
+
+
+def test_candidates_by_gradient_are_those_of_the_target():
+    # The one-hot gradient of the target's margin, one text alone.
+    target, text = three_classes(), ("the film was good",)
+    rest = [label for label in range(3) if label != TARGET]
+    encoding = target.tokenizer(*text, return_tensors="pt")
+    embeddings = target.model.get_input_embeddings()
+    ids = encoding.pop("input_ids")
+    leaf = embeddings(ids).detach().requires_grad_()
+    logits = target.model.eval()(inputs_embeds=leaf, **encoding).logits[0]
+    (logits[TARGET] - logits[rest].max()).backward()
+    (flips,) = target.flips([Flips(Text(text), (3,), 5)], "margin", TARGET)
+    for flip in flips:
+        new = target.tokenizer.convert_tokens_to_ids(flip.word)
+        step = embeddings.weight[new] - embeddings.weight[ids[0, 4]]
+        assert flip.estimate == pytest.approx((step @ leaf.grad[0, 4]).item(), abs=1e-5)
+    (plain,) = target.flips([Flips(Text(text), (3,), 5)], "margin")
+    assert [flip.word for flip in flips] != [flip.word for flip in plain]
+    (suffix,) = target.new_suffixes([NewSuffix(text, 0, 4)])
+    drawn = [
+        target.suffix_swaps([SuffixSwaps(suffix, 60, 4, np.random.RandomState(0))], "margin", label)[0]
+        for label in (TARGET, None)
+    ]
+    rises = []
+    for swaps in drawn:
+        scores = torch.stack([logits_of(target, swap.columns) for swap in swaps])
+        rises.append(float((scores[:, TARGET] - scores[:, rest].max(1).values).mean()))
+    assert rises[0] > rises[1]
 
 
 def test_one_swap_that_reaches_the_target_is_found():

@@ -134,6 +134,9 @@ def test_an_interval_that_the_rows_cannot_reach_is_refused():
     message = f"--attack_until_interval 10 cannot be reached on 20 rows: it takes {sequence.rows(0.0)} rows"
     with pytest.raises(ValueError, match=f"{message} if all end alike, and {sequence.rows(0.5)} if half of them"):
         require_reachable(attacks, rows, sequence)
+    three = "3 cannot be reached on 20 rows: it takes 363 rows if all end alike, and 10,657 if half of them withstand"
+    with pytest.raises(ValueError, match=three):
+        require_reachable(attacks, rows, ConfidenceSequence(0.03))
     require_reachable(attacks, rows, None)
     require_reachable(attacks, rows, ConfidenceSequence(0.9))
     own = dataclasses.replace(attacks["synonym"], own_examples=tuple(rows))

@@ -28,6 +28,7 @@ from transformers import (
 from transformers.trainer_utils import EvalLoopOutput
 
 from hf_robust.attacks import ATTACKS, Example, Resources
+from hf_robust.attacks.control import control_of
 from hf_robust.attacks.engine.reading import READINGS
 from hf_robust.attacks.static import labelled_file
 from hf_robust.callbacks import AttackCallback, RunCardCallback
@@ -644,6 +645,21 @@ def test_a_shortening_attack_says_what_it_deleted_and_no_rate(
 def rows_of(table: str) -> dict[str, list[str]]:
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
     return {row[0]: row for row in cells}
+
+
+def test_a_random_control_takes_the_queries_of_its_attack_in_each_epoch(tmp_path: Path) -> None:
+    recipes = attacks("synonym")
+    recipes["other"] = dataclasses.replace(recipes["synonym"], name="other", max_changed=1)
+    recipes["synonym_random"] = control_of(recipes["synonym"], "synonym")
+    trainer = attacked(tmp_path, callback={"attacks": recipes})
+    trainer.train()
+    for line in read_history(tmp_path):
+        folder = tmp_path / "attack_results" / f"epoch-{line['epoch']:g}"
+        found, drawn = (read_records(folder / f"{name}.jsonl") for name in ("synonym", "synonym_random"))
+        assert all(mine.queries >= other.queries for mine, other in zip(found, drawn, strict=True))
+        assert line["union"]["attacks"] == ["synonym", "other"]
+    assert "eval_synonym_random_asr" in evaluations(trainer)[-1]
+    assert not [flag for flag in complete_run(gather_evidence(tmp_path)).flags if "differs" in flag]
 
 
 def test_every_epoch_stops_at_the_interval(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from run_folders import attack_line
 
 from benchmarks.study import leaderboard_part
 from hf_robust.cli.main import main
-from hf_robust.metrics import wilson_interval
+from hf_robust.metrics import ConfidenceSequence, wilson_interval
 from hf_robust.reports.leaderboard import FORMAT, HEADER, load_leaderboard
 from hf_robust.runs import write_history_line
 
@@ -157,7 +157,7 @@ def test_a_flagged_row_says_why(tmp_path: Path) -> None:
     main(["leaderboard", str(good), str(guesses), "--output", str(tmp_path / "board")])
     page = (tmp_path / "board" / "leaderboard.html").read_text()
     (reason,) = first.flagged[0].flags
-    assert first.flagged[0].title in Rows(page).rows[0][9] and Rows(page).rows[1][9] == "–"
+    assert first.flagged[0].title in Rows(page).rows[0][10] and Rows(page).rows[1][10] == "–"
     assert f"guesses: {reason}"[:60] in page
     (entry, _) = json.loads((tmp_path / "board" / "leaderboard.json").read_text())["entries"]
     assert entry["flags"][0]["reasons"] == [reason]
@@ -183,6 +183,33 @@ def test_what_may_not_stand_on_one_leaderboard(
     rows = standard_run(tmp_path / "rows", 90, (1, 1, 1), **data)
     assert "data fingerprint differs" in refusal(capsys, tmp_path, runs[0], rows)
     assert "was given twice" in refusal(capsys, tmp_path, runs[0], runs[0])
+
+
+def stopped_run(folder: Path, correct: int, added: tuple[int, ...], examples: int, rows: int = 100) -> Path:
+    """A run whose attack stopped at an interval of 20 points, after some of its rows."""
+    standard_run(folder, correct, added, examples=examples)
+    history = folder / "robustness_history.jsonl"
+    line = json.loads(history.read_text())
+    line["attacks"]["standard"] |= {"until_interval": 0.2, "num_rows": rows}
+    history.write_text(json.dumps(line) + "\n")
+    return folder
+
+
+def test_runs_that_stopped_at_an_interval_stand_beside_each_other(
+    runs: list[Path], tmp_path: Path, capsys: Any
+) -> None:
+    stopped = stopped_run(tmp_path / "stopped", 60, (30, 20, 1), 70)
+    first, _, third, _ = load_leaderboard([*runs, stopped])
+    assert first.run.path.name == "freelb" and (third.examples, third.robust) == (70, 9)
+    assert third.interval(9) == ConfidenceSequence(0.2).interval(9, 70) != wilson_interval(9, 70)
+    assert first.interval(25) == wilson_interval(25, 100)
+    main(["leaderboard", *map(str, [*runs, stopped]), "--output", str(tmp_path / "board")])
+    page = (tmp_path / "board" / "leaderboard.html").read_text()
+    assert [row[9] for row in Rows(page).rows] == ["100", "100", "70", "100"] and "confidence sequences" in page
+    # Of other rows, or of an order of other rows.
+    capsys.readouterr()
+    other = stopped_run(tmp_path / "other_rows", 60, (30, 20, 1), 70, rows=200)
+    assert "100 and 200 texts were attacked" in refusal(capsys, tmp_path / "no", runs[0], other)
 
 
 def test_a_run_without_the_standard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,6 +45,16 @@ def test_an_attack_that_could_change_nothing_is_not_tested(tmp_path: Path) -> No
     assert tests == [] and notes == ["synonym, safer: not tested, since no text had a substitute."]
 
 
+def test_runs_that_stopped_at_an_interval_are_not_tested(tmp_path: Path) -> None:
+    first, second = run_with_records(tmp_path / "a", "ssff"), run_with_records(tmp_path / "b", "ffff", method="safer")
+    history = second / "robustness_history.jsonl"
+    line = json.loads(history.read_text())
+    line["attacks"]["synonym"] |= {"until_interval": 0.1, "num_rows": 50}
+    history.write_text(json.dumps(line) + "\n")
+    tests, (note,) = paired_tests(groups_of(first, second))
+    assert tests == [] and note.startswith("synonym, safer: not tested, since it stopped at an interval")
+
+
 def test_holm_runs_over_all_pairs(tmp_path: Path) -> None:
     letters = {"normal": "ssssssssff", "safer": "ffffffffff", "pgd": "ssffffffff"}
     folders = [run_with_records(tmp_path / name, row, method=name) for name, row in letters.items()]

@@ -28,6 +28,40 @@ def drawing(lexicon: dict[str, Any], k: int | None = None) -> dict[str, Any]:
     return {"candidates": {"name": "synonyms", "lexicon": lexicon, "k": k}}
 
 
+# ---- a random search with the same queries ----
+
+
+def beside_its_control(folder: Path, attack: str, control: str) -> Finding:
+    described = {"synonym": {}, "synonym_random": {"name": "random:synonym", "ranking": None, "search": "random"}}
+    run = recorded_run(folder, {"synonym": records(attack), "synonym_random": records(control)}, described)
+    return finding_of("random_control", run)
+
+
+def test_an_attack_that_finds_more_than_its_control_is_not_flagged(tmp_path: Path) -> None:
+    answer = beside_its_control(tmp_path / "run", "s" * 40 + "f" * 60, "s" * 10 + "f" * 90)
+    assert answer.status == OK and answer.observations[0].startswith(
+        "synonym breaks 40.0 % of the texts, a random search with the same queries 10.0 %, difference +30.0 points ["
+    )
+
+
+@pytest.mark.parametrize("control", ["f" * 60 + "s" * 40, "s" * 38 + "f" * 62])
+def test_an_attack_that_finds_no_more_is_flagged(control: str, tmp_path: Path) -> None:
+    answer = beside_its_control(tmp_path / "run", "s" * 40 + "f" * 60, control)
+    assert (
+        answer.status == FLAGGED and "what the search learns from the model's scores does not show" in answer.flags[0]
+    )
+    assert answer.numbers[0]["num_examples"] == 100
+
+
+def test_the_command_of_a_missing_control(tmp_path: Path) -> None:
+    answer = finding_of("random_control", recorded_run(tmp_path / "run", {"synonym": records("s" * 40)}))
+    assert answer.status == NOT_CHECKED and answer.missing == ["synonym was measured without its random control."]
+    assert "--attacks synonym random:synonym" in answer.commands[0]
+    viper = {"viper": {"name": "viper"}}
+    none = finding_of("random_control", recorded_run(tmp_path / "other", {"viper": records("s" * 40)}, viper))
+    assert none.missing == ["the run has no attack with a random control."] and not none.commands
+
+
 # ---- words and texts that have a substitute ----
 
 

@@ -45,6 +45,9 @@ def test_leaks_and_attacks_on_both_sides() -> None:
     views = [{"view": "a", "found": 1, "split": "test", "leaked": True}, {"view": "b", "found": 0, "split": "train"}]
     assert leaked_splits({"views": views}) == ["test"] and leaked_splits({}) == []
     assert trained_attacks({"views": views}, ["b", "a"]) == ["a"]
+    assert trained_attacks({"views": [{"view": "textfooler", "found": 3}]}, ["standard", "textfooler"]) == [
+        "textfooler"
+    ]
 
 
 def finding_of(check: str, *folders: Path, baseline: Path | None = None, force: bool = False) -> Finding:

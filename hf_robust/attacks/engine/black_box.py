@@ -174,7 +174,9 @@ class BlackBox:
         """Refused; see ``check_saliency``."""
         return self._refuse("ranking words by gradient")
 
-    def flips(self, requests: Sequence[Flips], loss: str = "probability") -> list[list[Flip]]:
+    def flips(
+        self, requests: Sequence[Flips], loss: str = "probability", target: int | None = None
+    ) -> list[list[Flip]]:
         """Refused; see ``check_saliency``."""
         return self._refuse("flipping words by gradient")
 
@@ -182,7 +184,9 @@ class BlackBox:
         """Refused; see ``check_saliency``."""
         return self._refuse("a suffix of tokens")
 
-    def suffix_swaps(self, requests: Sequence[SuffixSwaps], loss: str = "probability") -> list[list[Insertion]]:
+    def suffix_swaps(
+        self, requests: Sequence[SuffixSwaps], loss: str = "probability", target: int | None = None
+    ) -> list[list[Insertion]]:
         """Refused; see ``check_saliency``."""
         return self._refuse("a suffix of tokens")
 

@@ -98,18 +98,23 @@ class Gradients(ABC):
 
         return self._read_gradients([tokens.encoded for tokens in aligned], loss, read, labels)
 
-    def flips(self, requests: Sequence[Flips], loss: str = "probability") -> list[list[Flip]]:
+    def flips(
+        self, requests: Sequence[Flips], loss: str = "probability", target: int | None = None
+    ) -> list[list[Flip]]:
         r"""For each request the flips with the highest estimated loss (``best_flips``); they count as no query.
 
-        The loss is ``loss`` (a key of LOSSES) of the predicted label, the true label until an attack succeeds.
+        The loss is ``loss`` (a key of LOSSES) of the predicted label, the true label until an attack succeeds; with a
+        ``target`` it is minus that of the target.
         New words are those of ``vocabulary``, which are one token each. The estimate of a word of several pieces is
         the mean over its pieces, each as if it alone became the new word; the change of length is not estimated. A
-        word that truncation removed has no flip. Each batch takes one forward and one backward pass.
+        word that truncation removed has no flip. Each batch takes one forward and one backward pass, and flips that
+        are drawn take none.
 
         Raises:
             ValueError: the tokenizer is not a fast one, or has no whole words.
         """
         self.check_saliency("flipping words by gradient")
+        every, requests = requests, [request for request in requests if request.rng is None]
         aligned = [self._tokens.align(request.text) for request in requests]
         table = self._embedded(self.vocabulary.ids)
 
@@ -119,7 +124,14 @@ class Gradients(ABC):
             ids = encoded.ids.tolist()
             return best_flips(self.vocabulary, table, gradients, self._embedded(ids), ids, pieces, request.k)
 
-        return self._read_gradients([tokens.encoded for tokens in aligned], loss, read)
+        best = iter(self._read_gradients([tokens.encoded for tokens in aligned], loss, read, target=target))
+        return [next(best) if request.rng is None else self._drawn_flips(request) for request in every]
+
+    def _drawn_flips(self, request: Flips) -> list[Flip]:
+        assert request.rng is not None
+        words = self.vocabulary.words
+        drawn = ((index, request.rng.randint(len(words), size=request.k)) for index in request.words)
+        return [Flip(index, words[row], 0.0) for index, rows in drawn for row in rows]
 
     def common_flips(
         self, texts: Sequence[Text], labels: Sequence[int], words: Sequence[Sequence[int]], k: int, loss: str
@@ -163,11 +175,13 @@ class Gradients(ABC):
         self.check_saliency("a suffix of tokens")
         return [self._suffixes.first(request) for request in requests]
 
-    def suffix_swaps(self, requests: Sequence[SuffixSwaps], loss: str = "probability") -> list[list[Insertion]]:
+    def suffix_swaps(
+        self, requests: Sequence[SuffixSwaps], loss: str = "probability", target: int | None = None
+    ) -> list[list[Insertion]]:
         """For each request suffixes with one other token; they count as no query.
 
-        The tokens with the highest estimated loss, ``loss`` (a key of LOSSES) of the predicted label, take one forward
-        and one backward pass of each batch; a request without ``top`` takes none.
+        The tokens with the highest estimated loss, as for ``flips``, take one forward and one backward pass of each
+        batch; a request without ``top`` takes none.
         """
         self.check_saliency("a suffix of tokens")
         writer, places = self._suffixes, [place for place, request in enumerate(requests) if request.top is not None]
@@ -184,7 +198,7 @@ class Gradients(ABC):
             best = estimates.topk(min(top, estimates.shape[1] - 1)).indices
             return best.sort(-1).values.cpu().numpy()  # rounding decides the order, and a draw is by place
 
-        found = self._read_gradients([aligned[place][0] for place in places], loss, read)
+        found = self._read_gradients([aligned[place][0] for place in places], loss, read, target=target)
         for place, rows in zip(places, found, strict=True):
             ranked[place] = rows
         return [writer.swaps(*one) for one in zip(requests, aligned, ranked, strict=True)]
@@ -205,6 +219,7 @@ class Gradients(ABC):
         loss: str,
         read: Callable[[int, Tensor], Answer],
         labels: Sequence[int] | None = None,
+        target: int | None = None,
     ) -> list[Answer]:
         """``read(place, gradients)`` of each sequence and its gradients dL/de [tokens, width], in batches."""
         lengths = [len(encoded.ids) for encoded in sequences]
@@ -214,7 +229,7 @@ class Gradients(ABC):
             batch = self._pad([sequences[place] for place in places])
             wanted = None if labels is None else torch.tensor([labels[place] for place in places], device=self.device)
             with self._timed():
-                gradients = self._embedding_gradients(to_device(batch, self.device), loss, wanted)
+                gradients = self._embedding_gradients(to_device(batch, self.device), loss, wanted, target)
                 padded = gradients.shape[1]
                 return [
                     read(place, row[self._pad.span(lengths[place], padded)])
@@ -226,10 +241,13 @@ class Gradients(ABC):
             answers.update(zip(places, found, strict=True))
         return [answers[place] for place in range(len(sequences))]
 
-    def _embedding_gradients(self, batch: dict[str, Tensor], loss: str, labels: Tensor | None = None) -> Tensor:
+    def _embedding_gradients(
+        self, batch: dict[str, Tensor], loss: str, labels: Tensor | None = None, target: int | None = None
+    ) -> Tensor:
         """Gradients dL/de [n, longest, width], summed over the look-ups of this batch.
 
-        L is ``loss`` of ``labels`` [n], or of the predictions if ``labels`` is None.
+        L is ``loss`` of ``labels`` [n], or of the predictions if ``labels`` is None; or minus ``loss`` of ``target``,
+        which rises with the confidence in the target.
         """
         leaves: list[Tensor] = []
 
@@ -243,8 +261,12 @@ class Gradients(ABC):
                 logits = self._logits(batch)
             # The loss is a sum over the rows, so a row's gradient does not depend on the other rows.
             predicted = logits.detach() > 0 if self.multi_label else logits.detach().argmax(-1)
-            losses = SET_LOSSES if self.multi_label else LOSSES
-            gradients = torch.autograd.grad(losses[loss](logits, predicted if labels is None else labels), leaves)
+            of_label = (SET_LOSSES if self.multi_label else LOSSES)[loss]
+            if target is not None:
+                raised = -of_label(logits, torch.full_like(predicted, target))
+            else:
+                raised = of_label(logits, predicted if labels is None else labels)
+            gradients = torch.autograd.grad(raised, leaves)
         return torch.stack(gradients).sum(0).float()
 
 

@@ -67,11 +67,15 @@ class Flip(NamedTuple):
 
 @dataclass(frozen=True)
 class Flips:
-    """Request for the ``k`` best flips of each of these ``words``; the answer is a list of ``Flip``, word by word."""
+    """Request for the ``k`` best flips of each of these ``words``; the answer is a list of ``Flip``, word by word.
+
+    With ``rng`` the flips are drawn from the vocabulary, without a gradient.
+    """
 
     text: Text
     words: tuple[int, ...]
     k: int
+    rng: np.random.RandomState | None = None
 
 
 class Insertion(NamedTuple):

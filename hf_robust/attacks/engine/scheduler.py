@@ -172,7 +172,7 @@ def _run_searches(
             example = waiting.popleft()
             searches.append(_start(attack, example, plan, victim, replayed.get(example.idx)))
         asked = [(running.trial.example.idx, running.request) for running in searches]
-        answers = _answer(asked, victim, attack.reading().name, kept)
+        answers = _answer(asked, victim, attack, kept)
         if attack.needs_scores and victim.labels_only:
             raise ValueError(
                 f"the {attack.name} attack climbs scores, and the victim gives labels alone: use an attack that needs "
@@ -213,13 +213,14 @@ def _start(
     return _Running(trial, excerpt, search, next(search))
 
 
-def _answer(asked: Sequence[tuple[int, Request]], victim: Classifier, scores: str, kept: KeptQueries) -> list[Any]:
+def _answer(asked: Sequence[tuple[int, Request]], victim: Classifier, attack: Attack, kept: KeptQueries) -> list[Any]:
     """Answer all requests, those to the same model together.
 
     Args:
         asked: the ``idx`` of an example, and its request.
-        scores: selects the loss of the gradients.
+        attack: its scores and its target select the loss of the gradients.
     """
+    scores, target = attack.reading().name, attack.goal.target
     requests = [request for _, request in asked]
     answers: list[Any] = [None] * len(requests)
     to_victim = [place for place, request in enumerate(requests) if isinstance(request, Score)]
@@ -240,7 +241,7 @@ def _answer(asked: Sequence[tuple[int, Request]], victim: Classifier, scores: st
         for place, saliency in zip(to_gradient, saliencies, strict=True):
             answers[place] = saliency
     if to_flip:
-        flips = victim.flips([requests[place] for place in to_flip], loss=scores)  # type: ignore[misc]
+        flips = victim.flips([requests[place] for place in to_flip], loss=scores, target=target)  # type: ignore[misc]
         for place, word_flips in zip(to_flip, flips, strict=True):
             answers[place] = word_flips
     if to_begin:
@@ -248,7 +249,7 @@ def _answer(asked: Sequence[tuple[int, Request]], victim: Classifier, scores: st
         for place, suffix in zip(to_begin, first, strict=True):
             answers[place] = suffix
     if to_swap:
-        swapped = victim.suffix_swaps([requests[place] for place in to_swap], loss=scores)  # type: ignore[misc]
+        swapped = victim.suffix_swaps([requests[place] for place in to_swap], loss=scores, target=target)  # type: ignore[misc]
         for place, suffixes in zip(to_swap, swapped, strict=True):
             answers[place] = suffixes
     for model, places in to_others.items():

@@ -245,15 +245,20 @@ class Trial:
 
         The order decides ties between scores, so it must not depend on the order of the substitutes.
         """
+        drafts = yield from self.admissible(draft, (yield from self.proposals(draft, indices)))
+        if not self.attack.candidates.planned:
+            self.num_candidates += len(drafts)
+        return sorted(drafts, key=lambda neighbour: neighbour.text.joined)
+
+    def proposals(self, draft: Draft, indices: Iterable[int] | None = None) -> Steps[list[Draft]]:
+        """The neighbours of ``draft`` before the constraints on whole texts."""
         open_words = self.attack.open_words(draft, indices)
         proposed = yield from self._proposed(draft, open_words)
         rewritten = yield from self.attack.candidates.rewrites(draft, open_words, self.rng)
+        if self.attack.candidates.planned:  # planned swaps were counted in __init__
+            self.num_candidates += len(rewritten)
         drafts = [draft.swap(index, new) for index, new in proposed] + rewritten
-        drafts = [neighbour for neighbour in drafts if neighbour.text.columns != draft.text.columns]
-        drafts = yield from self.admissible(draft, drafts)
-        # Planned candidates were counted in __init__.
-        self.num_candidates += len(rewritten if self.attack.candidates.planned else drafts)
-        return sorted(drafts, key=lambda neighbour: neighbour.text.joined)
+        return [neighbour for neighbour in drafts if neighbour.text.columns != draft.text.columns]
 
     def admissible(self, draft: Draft, drafts: list[Draft]) -> Steps[list[Draft]]:
         """Those of ``drafts``, made from ``draft``, that pass the constraints on whole texts."""

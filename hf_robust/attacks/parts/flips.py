@@ -22,12 +22,14 @@ class GradientFlips(Candidates):
         k: number of flips of each word, or of the text.
         per_word: whether each open word has k flips. False, as in TextAttack: the text has k flips, so with k = 1 a
             beam never holds more than one text.
+        at_random: whether the flips of each word are drawn from the vocabulary instead, as the random control does.
     """
 
     planned = False
     needs_gradient = True
     k: int = 1
     per_word: bool = True
+    at_random: bool = False
 
     def __post_init__(self) -> None:
         if self.k < 1:
@@ -37,13 +39,14 @@ class GradientFlips(Candidates):
         indices = tuple(open_words)
         if not indices:
             return []
-        flips: list[Flip] = yield Flips(draft.text, indices, self.k)
+        flips: list[Flip] = yield Flips(draft.text, indices, self.k, rng.numpy if self.at_random else None)
         if not self.per_word:
             flips = sorted(flips, key=lambda flip: -flip.estimate)[: self.k]
         return [(flip.place, flip.word) for flip in flips]
 
     def describe(self) -> dict[str, Any]:
-        return {"name": "gradient_flips", "k": self.k, "per_word": self.per_word}
+        drawn = {"at_random": True} if self.at_random else {}
+        return {"name": "gradient_flips", "k": self.k, "per_word": self.per_word, **drawn}
 
     def fingerprint(self) -> str:
-        return f"gradient_flips {self.k} {self.per_word}"
+        return f"gradient_flips {self.k} {self.per_word}{' at_random' * self.at_random}"

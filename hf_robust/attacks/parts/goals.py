@@ -131,24 +131,28 @@ class Target(_Change):
 
     Differs from TextAttack in that misclassified texts are skipped, as in every attack here, so that success rate and
     robust accuracy count the same texts as without a target; TextAttack attacks them unless the target is predicted.
-    Rankings and flips by gradient are those of the recipe: they lower the confidence in the predicted label.
+    Candidates by gradient (hotflip, gcg) are those that raise the confidence in the target. Rankings by gradient are
+    those of the recipe, as in TextAttack: of the words that matter most to the predicted label.
 
     Attributes:
         target: the label id.
         label: its name, for reports.
+        threshold: least probability of the target in a success; 0 for what a prediction takes.
     """
 
     target: int
     label: str
+    threshold: float = 0.0
 
     def scores(self, predictions: LabelPredictions, sizes: Sequence[int], clean_size: int) -> Floats:
         return predictions.confidence
 
     def reached(self, predictions: LabelPredictions) -> NDArray[np.bool_]:
-        return predictions.is_predicted
+        return predictions.is_predicted & (predictions.probability >= self.threshold)
 
     def describe(self) -> dict[str, Any]:
-        return described(self, "target", target=self.target, label=self.label)
+        least = {"threshold": self.threshold} if self.threshold else {}
+        return described(self, "target", target=self.target, label=self.label, **least)
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from hf_robust.reports.sanity.finding import Finding
 from hf_robust.reports.sanity.learnt_weights import learnt_weights, word_mask
 from hf_robust.reports.sanity.masking import gradient_masking
 from hf_robust.reports.sanity.overlap import evaluation_unseen, held_out_table
+from hf_robust.reports.sanity.random_control import random_control
 from hf_robust.reports.sanity.saturation import saturated_scores
 from hf_robust.reports.sanity.size import sample_size, training_seeds
 from hf_robust.reports.sanity.stronger import stronger_attacks
@@ -24,6 +25,7 @@ CHECKS: tuple[Callable[[Evidence], Finding], ...] = (
     cut_texts,
     query_budget,
     gradient_masking,
+    random_control,
     saturated_scores,
     sample_size,
     training_seeds,

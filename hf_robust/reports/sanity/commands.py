@@ -32,16 +32,19 @@ _FILE = re.compile(r"validation: (\S+\.(?:csv|tsv|jsonl?|parquet)(?:\.gz)?) \(")
 _BY_NAME = ("builtin", "wordnet")
 
 
-def attack_command(folder: Folder, attacks: Sequence[MeasuredAttack], to: str, **changed: Any) -> str:
+def attack_command(
+    folder: Folder, attacks: Sequence[MeasuredAttack], to: str, beside: Sequence[str] = (), **changed: Any
+) -> str:
     """`hf-robust attack` command that repeats the attacks of a folder with the flags in ``changed``.
 
     Args:
         to: name of the output folder under ``checks`` of the run.
+        beside: further values of ``--attacks``.
         changed: flags by name; None drops the flag.
     """
     # An attack with a target has its recipe's name in its description, and the target is one of the flags carried.
     names = [str(one.described.get("name", one.name)) for one in attacks]
-    flags: dict[str, Any] = {"data": _data(folder), "attacks": names}
+    flags: dict[str, Any] = {"data": _data(folder), "attacks": [*names, *beside]}
     sample = _SAMPLE.fullmatch(str(folder.run.data.get("attack_sample", "")))
     if sample:
         flags |= {"attack_num_examples": sample[1], "attack_seed": sample[2]}

@@ -8,7 +8,7 @@ from typing import Any
 
 from hf_robust.metrics import AttackRecord, AttackSummary, ConfidenceSequence, union_of_attacks
 from hf_robust.metrics.rates import ratio
-from hf_robust.reports.aims import is_static
+from hf_robust.reports.aims import is_control, is_static
 from hf_robust.reports.sanity.evidence import Evidence, Folder, MeasuredAttack
 from hf_robust.reports.sanity.finding import Finding
 from hf_robust.runs import RESULTS_FOLDER, STATUS_LETTERS, history_path, is_torn, read_records
@@ -107,7 +107,8 @@ def _union(
     where: str,
 ) -> None:
     described = card.get("attacks") or {}
-    searched = {name: records for name, records in records_of.items() if not is_static(described.get(name) or {})}
+    parts = {name: described.get(name) or {} for name in records_of}
+    searched = {name: records_of[name] for name, one in parts.items() if not (is_static(one) or is_control(one))}
     stopped = [ConfidenceSequence.of_result(result) for result in line["attacks"].values()]
     union = union_of_attacks(searched, next(filter(None, stopped), None))
     stated = line.get("union")

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from hf_robust.metrics import AttackRecord, aim_of
 from hf_robust.metrics.paired import OUTCOMES
-from hf_robust.reports.aims import is_static
+from hf_robust.reports.aims import is_control, is_static
 from hf_robust.reports.compare import require_comparable, same_rows
 from hf_robust.runs import (
     ATTACK_SUMMARY_FILE,
@@ -60,10 +60,15 @@ class MeasuredAttack:
         return self.name if self.main else f"{self.name} ({self.folder.name})"
 
     @property
+    def is_control(self) -> bool:
+        """Whether it is the random control of another attack."""
+        return is_control(self.described)
+
+    @property
     def searches(self) -> bool:
-        """Whether the attack searches for texts and aims at another prediction."""
+        """Whether the attack searches for texts by what it learns of the model, and aims at another prediction."""
         # Descriptions of TextAttack's recipes have no "candidates".
-        searched = "candidates" in self.described and not is_static(self.described)
+        searched = "candidates" in self.described and not is_static(self.described) and not self.is_control
         return searched and not aim_of(self.described).keeps_prediction
 
     @cached_property
