@@ -100,6 +100,6 @@ def refuse_pickle(path: str | Path) -> None:
     name = str(path).lower().removesuffix(".gz")
     if name.endswith((".pkl", ".pickle", ".p", ".pt", ".bin")):
         raise ValueError(
-            f"{path} is a pickled or binary file, which is not opened because unpickling runs code; if you trust it, "
-            "convert it to a JSON table {word: [substitute, ...]} or to vectors as text or .npz."
+            f"{path} is a pickled or binary file, which is not opened because unpickling runs code; convert a table "
+            f"by hf-robust lexicon convert {path} --output table.json, which runs none, and vectors to text or .npz."
         )

@@ -123,7 +123,7 @@ class Bomb:
 def test_pickles_are_refused_unopened(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / name.split(":")[-1]).write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(ValueError, match="unpickling runs code; if you trust it, convert it"):
+    with pytest.raises(ValueError, match="unpickling runs code; convert a table by hf-robust lexicon convert"):
         load_lexicon(name)
 
 
