@@ -16,7 +16,7 @@ from hf_robust.reports.groups import data_name, group_by_seed, run_names
 from hf_robust.reports.guessing import DAGGER
 from hf_robust.reports.markdown import markdown
 from hf_robust.reports.outcomes import ReportedRun, outcomes_of
-from hf_robust.reports.overlays import OVERLAYS_STEM, has_curves, overlaid_curves
+from hf_robust.reports.overlays import OVERLAYS_NOTE, OVERLAYS_STEM, has_curves, overlaid_curves
 from hf_robust.reports.paired_tests import paired_tests
 from hf_robust.reports.provenance import limits_of, provenance_table, run_warnings
 from hf_robust.reports.report_tables import (
@@ -130,7 +130,7 @@ def _epochs(runs: Sequence[Run], folder: Path) -> Section:
     if not has_curves(runs):
         section.paragraphs = ["Every run was measured only once, so there are no curves."]
         return section
-    section.paragraphs = ["The seeds of one method share colour and marker."]
+    section.paragraphs = [OVERLAYS_NOTE]
     title = "Clean accuracy and attack success rates per epoch"
     section.pictures = [_picture(overlaid_curves(runs), folder, OVERLAYS_STEM, title)]
     return section
