@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hf_robust.reports.classes import classes_section
 from hf_robust.reports.compare import differences, require_comparable
 from hf_robust.reports.comparison import COMPARISON_STEM, comparison_figure
 from hf_robust.reports.curves import save_figure
@@ -93,7 +94,7 @@ def build_report(groups: Sequence[Sequence[ReportedRun]], folder: Path) -> Docum
         _epochs(runs, folder),
         _attacks(attacks, grouped, runs, folder),
         _tests(groups),
-        *filter(None, [masks_section(every)]),
+        *filter(None, [classes_section(groups, folder), masks_section(every)]),
         _examples(attacks, groups),
         _cost(grouped),
         Section("What these numbers do not show", items=limits_of(named)),
