@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hf_robust.reports.classes import classes_section
 from hf_robust.reports.compare import differences, require_comparable
 from hf_robust.reports.comparison import COMPARISON_STEM, comparison_figure
+from hf_robust.reports.consistency import consistency_section
 from hf_robust.reports.curves import save_figure
 from hf_robust.reports.document import Document, Picture, Section, inline_svg, page
 from hf_robust.reports.examples import examples_of
@@ -94,7 +95,7 @@ def build_report(groups: Sequence[Sequence[ReportedRun]], folder: Path) -> Docum
         _epochs(runs, folder),
         _attacks(attacks, grouped, runs, folder),
         _tests(groups),
-        *filter(None, [classes_section(groups, folder), masks_section(every)]),
+        *filter(None, [classes_section(groups, folder), consistency_section(grouped), masks_section(every)]),
         _examples(attacks, groups),
         _cost(grouped),
         Section("What these numbers do not show", items=limits_of(named)),

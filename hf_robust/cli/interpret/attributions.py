@@ -26,14 +26,23 @@ from hf_robust.interpret import (
 )
 from hf_robust.interpret.consistency import TOP_K
 from hf_robust.reports import ColouredText, draw_interpretation, draw_words, interpretation_table
-from hf_robust.runs import Ranks, claim_folder, portable_path, read_records, redact, versions, write_json
+from hf_robust.runs import (
+    CONSISTENCY,
+    INTERPRETATION_FILE,
+    Ranks,
+    claim_folder,
+    portable_path,
+    read_records,
+    redact,
+    versions,
+    write_json,
+)
 from hf_robust.wiring.checkpoint_attack import load_classifier
 from hf_robust.wiring.restored import restore_inference, text_length
 from hf_robust.wiring.static_attacks import relabelled
 from hf_robust.words import Text
 
 RANKINGS = ("signed", "absolute")
-INTERPRETATION_FILE = "interpretation.json"
 
 
 @dataclass
@@ -93,7 +102,7 @@ def measure_consistency(options: InterpretOptions) -> str:
     card |= explainer.restored.card
     if not options.ranks.is_first:
         return ""
-    folder = claim_folder("interpret-consistency", options.output_dir)
+    folder = claim_folder(CONSISTENCY, options.output_dir)
     write_json(folder / INTERPRETATION_FILE, redact(card))
     files = ", ".join(path.stem for path in options.pairs)
     draw_interpretation(results, folder, f"{Path(options.model).name} on pairs of {files}")
