@@ -159,6 +159,34 @@ def test_space_takes_the_texts_of_attacks(
     assert "obstinate" not in (tmp_path / "out" / "space.svg").read_text()
 
 
+def test_space_colours_texts_by_their_label(
+    model_folder: Callable[..., Path], files: dict[str, Path], tmp_path: Path
+) -> None:
+    data, out = tmp_path / "reviews.jsonl", tmp_path / "out"
+    data.write_text("".join(json.dumps(row) + "\n" for row in review_rows(40)))
+    models = [model_folder(), model_folder("distilbert")]
+    by_label = ["--colour_by", "label", "--class_names", "bad", "good"]
+    call("space", "--model", *models, "--fickle", files["synonym"], *by_label, "--output_dir", out)
+    drawn = (out / "space.svg").read_text()
+    assert all(word in drawn for word in ("bad", "good", "originals", "fickle", "nearest texts", models[1].name))
+    for row in json.loads((out / "space.json").read_text())["models"]:
+        assert 0.5 <= row["regions_agree"] <= 1 and f"agree with {100 * row['regions_agree']:.1f} %" in drawn
+    tables = []
+    for flag, table in (("--lexicon", SYNONYMS), ("--antonym_lexicon", ANTONYMS)):
+        (tmp_path / f"{flag[2:]}.json").write_text(json.dumps(table))
+        tables += [flag, tmp_path / f"{flag[2:]}.json"]
+    call("space", "--model", models[0], "--data", data, *tables, *by_label, "--output_dir", tmp_path / "drawn")
+    assert all(word in (tmp_path / "drawn" / "space.svg").read_text() for word in ("bad", "good", "obstinate"))
+    named = tmp_path / "named"
+    build_model(id2label={0: "no", 1: "yes"}, label2id={"no": 0, "yes": 1}).save_pretrained(named)
+    build_tokenizer().save_pretrained(named)
+    with pytest.raises(ValueError, match="named has the class no, and the first model has LABEL_0, LABEL_1"):
+        flags = ["--colour_by", "label", "--output_dir", tmp_path / "refused"]
+        call("space", "--model", models[0], named, "--fickle", files["synonym"], *flags)
+    with pytest.raises(ValueError, match="without --output_dir there is none: give the folder"):
+        call("space", "--model", models[0], "--fickle", files["synonym"], *by_label)
+
+
 def test_what_space_cannot_show_is_one_sentence(
     model_folder: Callable[..., Path], files: dict[str, Path], tmp_path: Path
 ) -> None:
