@@ -51,6 +51,7 @@ from hf_robust.trainers import RobustTrainer
 from hf_robust.training.adaptive import AdaptiveTrainer
 from hf_robust.wiring.checkpoints import load_config, load_model, load_tokenizer, load_words
 from hf_robust.wiring.extra_rows import extra_rows_of, with_extra_rows
+from hf_robust.wiring.mismatched import mismatched_examples
 from hf_robust.wiring.parsing import Arguments, parse_arguments
 from hf_robust.wiring.precision import check_precision, mixed_precision
 from hf_robust.wiring.run_lexicons import Lexicons, described, load_lexicons
@@ -247,7 +248,7 @@ def add_attacks(trainer: RobustTrainer, args: Arguments, splits: Splits, lexicon
     vote = attacked_vote(args.attack, lexicons["synonyms"], splits.tokenizer)
     synonyms = lexicons["attack_synonyms"] or lexicons["synonyms"]
     built = build_attacks(args.attack, synonyms, lexicons["antonyms"], splits.labels.names, splits.text_columns)
-    callback = AttackCallback(
+    return AttackCallback(
         {**built, **file_attacks(args.attack.attacks, splits)},
         choose_examples(trainer.eval_dataset, args.attack.attack_num_examples, args.attack.attack_seed),
         strategy=args.attack.attack_strategy,
@@ -258,8 +259,8 @@ def add_attacks(trainer: RobustTrainer, args: Arguments, splits: Splits, lexicon
         until=args.attack.sequence(),
         vote=vote,
         rows=choose_examples(trainer.eval_dataset, 0, 0) if vote else (),
-    )
-    return callback.attach(trainer)
+        mismatched=mismatched_examples(args.attack, splits, args.data.max_eval_samples),
+    ).attach(trainer)
 
 
 def add_reports(
