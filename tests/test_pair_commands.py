@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, review_rows
+from transformers import AutoModelForSequenceClassification
 
 from hf_robust.cli.command import Command
 from hf_robust.cli.interpret import pairs as pair_commands
@@ -96,6 +97,29 @@ def test_pairs_shows_every_model_the_same_texts(
     assert call("pairs", "--model", *models, "--pairs", files["synonym"]) == table
     fewer = call("pairs", "--model", models[0], "--pairs", files["synonym"], "--num_pairs", 10)
     assert f"| {models[0].name} | 10 |" in fewer
+
+
+def test_pairs_of_the_encoder_before_fine_tuning_have_the_first_row(
+    model_folder: Callable[..., Path], files: dict[str, Path], tmp_path: Path
+) -> None:
+    encoder, out = tmp_path / "encoder", tmp_path / "out"
+    model = AutoModelForSequenceClassification.from_pretrained(model_folder())
+    model.bert.save_pretrained(encoder)
+    build_tokenizer().save_pretrained(encoder)
+    flags = ["--model", model_folder(), "--pairs", files["synonym"]]
+    printed = call("pairs", *flags, "--before_fine_tuning", encoder, "--output_dir", out)
+    untuned, tuned = json.loads((out / "pairs.json").read_text())["models"]
+    assert untuned["model"] == "before fine-tuning" and untuned["encoder"] == "encoder"
+    assert "before fine-tuning: encoder with a head of random weights (seed 0)" in printed
+    same = ("num_pairs", "mse_pos", "mse_neg", "ctr")  # the same encoder, so the same embeddings
+    assert [untuned[key] for key in same] == pytest.approx([tuned[key] for key in same])
+    assert untuned["kl_pos"] != tuned["kl_pos"]
+    again, other = (
+        call("pairs", *flags, "--before_fine_tuning", encoder, "--seed", seed).splitlines()[2] for seed in (0, 1)
+    )
+    assert again in printed and other != again
+    with pytest.raises(ValueError, match="has a trained classification head, so that it is no model before"):
+        call("pairs", *flags, "--before_fine_tuning", model_folder())
 
 
 def test_pairs_that_cannot_be_measured_are_one_sentence(

@@ -323,14 +323,23 @@ def load_classifier(name: str, device: str | None = None, *, merged: bool = Fals
         ValueError: there is no such checkpoint, a part of it was never trained, the base model of an adapter is
             missing, or the tokenizer has neither a padding nor an end-of-text token.
     """
+    from hf_robust.models.trained import load_trained
+
+    return with_tokenizer(load_trained(name, merged=merged), name, device)
+
+
+def with_tokenizer(model: Any, name: str, device: str | None) -> tuple[Any, Any]:
+    """Move a model to its device, a GPU if there is one, and load the tokenizer in its folder.
+
+    Raises:
+        ValueError: there is no tokenizer, or it has neither a padding nor an end-of-text token.
+    """
     import torch
     from transformers import AutoTokenizer
 
     from hf_robust.models.files import loading
     from hf_robust.models.padding import set_padding_token, write_padding
-    from hf_robust.models.trained import load_trained
 
-    model = load_trained(name, merged=merged)
     with loading(f"the tokenizer of {name}", name, "save the tokenizer of its training in the folder of the model"):
         tokenizer = AutoTokenizer.from_pretrained(name)
     set_padding_token(tokenizer, name)

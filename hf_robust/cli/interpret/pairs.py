@@ -53,6 +53,11 @@ def add_pairs_flags(parser: argparse.ArgumentParser) -> None:
         help="Results of an attack in any run, attack_results/<attack>.jsonl, whose texts every model gets.",
     )  # fmt: skip
     parser.add_argument(
+        "--before_fine_tuning", metavar="MODEL",
+        help="Folder or Hub id of the pretrained encoder of the models, measured in a row of its own with a head of "
+        "random weights. Default: none.",
+    )  # fmt: skip
+    parser.add_argument(
         "--status", nargs="+", choices=("succeeded", "failed"), default=["succeeded"],
         help="Outcomes of the attack whose examples are used. Default: succeeded.",
     )  # fmt: skip
@@ -69,34 +74,13 @@ def add_pairs_flags(parser: argparse.ArgumentParser) -> None:
 
 def pairs(options: argparse.Namespace) -> str:
     """Measure the distances of adversarial pairs and of texts with other labels in each model (TaiChi, Table 7)."""
-    from hf_robust.data.label_order import model_labels
-    from hf_robust.interpret.pair_statistics import equal_tokens, pair_statistics, sentence_states
+    from hf_robust.cli.interpret.pair_rows import pair_rows
     from hf_robust.reports import markdown_table
     from hf_robust.runs import read_pairs
-    from hf_robust.wiring.checkpoint_attack import load_classifier
-    from hf_robust.wiring.restored import restore_inference, text_length
-    from hf_robust.wiring.static_attacks import relabelled
 
     attacked = read_pairs(options.pairs, options.status, limit=options.num_pairs, seed=options.seed)
     _refuse_obstinate(attacked, options.pairs)
-    numbers: list[dict[str, Any]] = []
-    remarks = ""
-    for name, source in zip(model_names(options.model), options.model, strict=True):
-        model, tokenizer = load_classifier(source, options.device)
-        restored = restore_inference(source, model, tokenizer)
-        remarks += f"{name}: {restored.remark}" if restored.remark else ""
-        model_classes = model_labels(model.config, options.class_names)
-        records = relabelled(attacked, options.pairs, model_classes.names, "--pairs", options.class_names)
-        length = text_length(options.max_seq_length, source, tokenizer, model.config)
-        texts = [[record.original for record in records], [record.perturbed for record in records]]
-        clean, changed = (
-            sentence_states(model, tokenizer, group, "mean_pool", length, restored.inference) for group in texts
-        )
-        labels = [record.label for record in records]
-        measured = pair_statistics(clean, changed, labels, tau=options.tau, draws=options.draws, seed=options.seed)
-        unread = equal_tokens(tokenizer, texts[0], texts[1], length)
-        row = {"model": name, "max_length": length, **model_classes.describe(), **measured.to_json(), "unread": unread}
-        numbers.append({**row, **restored.card})
+    numbers, remarks = pair_rows(options, attacked)
     keys = ("mse_pos", "mse_neg", "kl_pos", "kl_neg", "ctr")
     header = ["model", "pairs", "MSE(pos) ↓", "MSE(neg) ↑", "KL(pos) ↓", "KL(neg) ↑", "CTR ↓"]
     rows = [[row["model"], str(row["num_pairs"]), *(f"{row[key]:.4g}" for key in keys)] for row in numbers]
