@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import pickle
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def read_pickled_table(path: str | Path) -> dict[str, list[str]]:
     try:
         raw = Path(path).read_bytes()
         raw = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"The pickled table {path} cannot be read ({error}); give a .pkl file.") from None
     try:
         content = _PlainUnpickler(io.BytesIO(raw), encoding="utf-8").load()

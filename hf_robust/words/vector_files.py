@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def _numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
             yield from ((number, line) for number, line in enumerate(stream, start=1) if line.strip())
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not text in UTF-8 ({error.reason}); {EXPECTED_FORMAT}.") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"The word vectors at {path} cannot be read ({error}); {EXPECTED_FORMAT}.") from None
 
 

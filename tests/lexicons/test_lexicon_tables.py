@@ -101,6 +101,7 @@ def test_a_table_with_counts_is_a_lexicon_in_the_order_of_the_file(tmp_path):
         (b"{", "is not a lexicon table"),
         (b"\xff\xfe", "is not a lexicon table"),
         (gzip.compress(b'{"a": ["b"]}', mtime=0)[:-6], "is not a lexicon table"),
+        (gzip.compress(b'{"a": ["b"]}', mtime=0)[:10] + b"\xff" * 20, "is not a lexicon table"),
         (b'["a"]', "holds a JSON array"),
         (b'{"a": "b"}', "the entry 'a' is a JSON string"),
         (b'{"a": ["b", 3]}', "lists 3, which is not a word"),

@@ -84,6 +84,7 @@ def test_a_pickle_that_needs_code_is_refused_in_one_sentence(bomb, name, protoco
         (b"{}", "is not a pickle"),
         (b"", "is not a pickle"),
         (pickle.dumps(SAFER)[:-9], "is not a pickle"),
+        (gzip.compress(b"", mtime=0)[:10] + b"\xff" * 20, "cannot be read"),
         (b"\x80\x04\x82\x01.", "is not a pickle"),  # a class by a number of the extension registry
         (b"Pid\n.", "would call the persistent object 'id'"),
         (pickle.dumps(["good"]), "holds a list"),
