@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 SCORES = {"precision": "precision", "recall": "recall", "f1": "F1"}
 _GROUP, _LETTERS = 0.76, 24
-"""Width of the bars of one class; number of letters of all class names above which the names are rotated."""
+"""Width of the bars of one class; number of letters of all class names above which a narrow panel rotates them."""
 _NO_BAR = "No bar: the class was never predicted (precision) or has no example (recall)."
 
 
@@ -76,16 +76,18 @@ def methods_class_figure(methods: Mapping[str, Mapping[str, Mapping[str, Rate]]]
                 plain(method): (point_style(index)[0], [classes.get(name, nothing)[score] for name in names])
                 for index, (method, classes) in enumerate(methods.items())
             }
-            _draw_bars(axes, bars, [plain(name) for name in names])
+            _draw_bars(axes, bars, [plain(name) for name in names], letters=len(SCORES) * _LETTERS)
             axes.set_ylabel(f"{title} ↑")
         handles, labels = panels[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, fontsize=8)
-        caption = f"Bars over seeds: one sample standard deviation. {_NO_BAR}"
+        caption = f"Thin lines: one sample standard deviation over seeds. {_NO_BAR}"
         figure.supxlabel(caption, fontsize=7, color="#555555")
     return figure
 
 
-def _draw_bars(axes: Axes, bars: Mapping[str, tuple[str, Sequence[Rate]]], names: Sequence[str]) -> None:
+def _draw_bars(
+    axes: Axes, bars: Mapping[str, tuple[str, Sequence[Rate]]], names: Sequence[str], letters: int = _LETTERS
+) -> None:
     """Bars side by side for each name: colour and rates by the label of the legend."""
     from matplotlib.ticker import PercentFormatter
 
@@ -97,7 +99,7 @@ def _draw_bars(axes: Axes, bars: Mapping[str, tuple[str, Sequence[Rate]]], names
         for place, rate in zip(places, rates, strict=True):
             if rate.low < rate.high:
                 axes.vlines(place, rate.low, rate.high, color="#333333", linewidth=0.8)
-    turned = sum(map(len, names)) > _LETTERS
+    turned = sum(map(len, names)) > letters
     axes.set_xticks(
         range(len(names)), names, fontsize=7, rotation=30 if turned else 0, ha="right" if turned else "center"
     )
