@@ -11,9 +11,10 @@ from hf_robust.data.label_order import model_labels
 from hf_robust.interpret.pair_statistics import equal_tokens, pair_statistics, sentence_states
 from hf_robust.interpret.reader import Predict
 from hf_robust.metrics import AttackRecord
+from hf_robust.models.trained import with_tokenizer
 from hf_robust.models.untuned import load_untuned
 from hf_robust.runs import portable_path
-from hf_robust.wiring.checkpoint_attack import load_classifier, with_tokenizer
+from hf_robust.wiring.checkpoint_attack import load_classifier
 from hf_robust.wiring.restored import restore_inference, text_length
 from hf_robust.wiring.static_attacks import relabelled
 
