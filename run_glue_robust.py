@@ -51,6 +51,7 @@ from hf_robust.trainers import RobustTrainer
 from hf_robust.training.adaptive import AdaptiveTrainer
 from hf_robust.wiring.checkpoints import load_config, load_model, load_tokenizer, load_words
 from hf_robust.wiring.extra_rows import extra_rows_of, with_extra_rows
+from hf_robust.wiring.mismatched import mismatched_examples
 from hf_robust.wiring.parsing import Arguments, parse_arguments
 from hf_robust.wiring.precision import check_precision, mixed_precision
 from hf_robust.wiring.run_lexicons import Lexicons, described, load_lexicons
@@ -150,9 +151,8 @@ def set_up_logging(training_args: Any) -> None:
 
 
 def load(args: Arguments, config: Any, labels: Labels, corpus: Corpus) -> tuple[Any, Any]:
-    # [hf_robust] What the method and the certificates cannot do with this model
-    check_precision(args.model, config, args.training, args.method)
-    check_model_type(args, config)
+    check_precision(args.model, config, args.training, args.method)  # [hf_robust]
+    check_model_type(args, config)  # [hf_robust]
     words = load_words(args.model, args.data, args.attack.word_vectors, corpus)  # [hf_robust] new lstm or cnn
     tokenizer = load_tokenizer(args.model, words)
     model = load_model(args.model, config, labels, tokenizer, words, mixed_precision(args.training))
@@ -227,7 +227,6 @@ def build_trainer(
         protection=args.attack.protection(),
     )
     attacker = add_attacks(trainer, args, splits, lexicons)
-    # [hf_robust] Certify the vote over random substitutions or masks, or the network itself
     certificates = certify_callback(trainer, args.certify, args.attack, lexicons["synonyms"], splits.max_length)
     data = describe_data(splits.corpus, train_dataset, eval_dataset, labels)
     data["attack_sample"] = f"{args.attack.attack_num_examples} rows, seed {args.attack.attack_seed}"
@@ -249,7 +248,7 @@ def add_attacks(trainer: RobustTrainer, args: Arguments, splits: Splits, lexicon
     vote = attacked_vote(args.attack, lexicons["synonyms"], splits.tokenizer)
     synonyms = lexicons["attack_synonyms"] or lexicons["synonyms"]
     built = build_attacks(args.attack, synonyms, lexicons["antonyms"], splits.labels.names, splits.text_columns)
-    callback = AttackCallback(
+    return AttackCallback(
         {**built, **file_attacks(args.attack.attacks, splits)},
         choose_examples(trainer.eval_dataset, args.attack.attack_num_examples, args.attack.attack_seed),
         strategy=args.attack.attack_strategy,
@@ -260,8 +259,8 @@ def add_attacks(trainer: RobustTrainer, args: Arguments, splits: Splits, lexicon
         until=args.attack.sequence(),
         vote=vote,
         rows=choose_examples(trainer.eval_dataset, 0, 0) if vote else (),
-    )
-    return callback.attach(trainer)
+        mismatched=mismatched_examples(args.attack, splits, args.data.max_eval_samples),
+    ).attach(trainer)
 
 
 def add_reports(

@@ -31,6 +31,7 @@ from hf_robust.attacks import (
     table_coverage,
     weights_hash,
 )
+from hf_robust.attacks.arguments import MISMATCHED
 from hf_robust.attacks.attack import AttackOrForeign
 from hf_robust.attacks.control import is_control, with_queries_of, without_controls
 from hf_robust.attacks.engine.journal import prediction_of
@@ -98,6 +99,8 @@ class AttackCallback(Measurement):
         vote: the vote to attack; None for the plain network.
         rows: the evaluation rows, for the clean accuracy of the vote; needed with a vote.
         until: the sequence at whose interval an attack stops; None to attack all examples.
+        mismatched: examples of MNLI's second validation set, which every attack without examples of its own attacks
+            too, under its name with ``_mm``. Their rates are no part of a worst case over attacks.
 
     Attributes:
         seconds: wall-clock seconds spent on attacks so far, under the key ``attack``.
@@ -118,9 +121,17 @@ class AttackCallback(Measurement):
         vote: Vote | None = None,
         rows: Sequence[Example] = (),
         until: ConfidenceSequence | None = None,
+        mismatched: Sequence[Example] = (),
     ) -> None:
         super().__init__(strategy, max_length, token_budget)
-        if any(not examples_of(attack, examples) for attack in attacks.values()):
+        again = {
+            f"{name}{MISMATCHED}": attack
+            for name, attack in attacks.items()
+            if attack.own_examples is None and not is_control(attack)  # a control has the queries on matched rows
+        }
+        self.attacks, self.examples = {**attacks, **(again if mismatched else {})}, list(examples)
+        self._mismatched = dict.fromkeys(again, list(mismatched)) if mismatched else {}
+        if any(not self._examples_of(name) for name in self.attacks):
             raise ValueError("There is no example to attack; pass at least one row of evaluation data.")
         if vote is not None and not rows:
             raise ValueError(
@@ -128,9 +139,11 @@ class AttackCallback(Measurement):
                 "rows=choose_examples(dataset, 0, 0)."
             )
         require_reachable(attacks, examples, until)
-        self.attacks, self.examples, self.vote, self.until = dict(attacks), list(examples), vote, until
+        if mismatched:
+            require_reachable(attacks, mismatched, until)
+        self.vote, self.until = vote, until
         if vote is not None:
-            attacked = [example for attack in attacks.values() for example in examples_of(attack, examples)]
+            attacked = [example for name in self.attacks for example in self._examples_of(name)]
             vote.require_substitutes([example.texts for example in attacked])
         self._clean_rows = labelled_file("vote", "the evaluation rows", rows)
         self.plans = Plans(plans_folder)
@@ -142,14 +155,23 @@ class AttackCallback(Measurement):
     def coverage(self) -> dict[str, Coverage | None]:
         """Coverage of each attack's examples by its table; None for an attack without a table."""
         return {
-            name: table_coverage(attack, self.plans, examples_of(attack, self.examples), self._victim())
+            name: table_coverage(attack, self.plans, self._examples_of(name), self._victim())
             for name, attack in self.attacks.items()
+        }
+
+    def _examples_of(self, name: str) -> list[Example]:
+        return examples_of(self.attacks[name], self._mismatched.get(name, self.examples))
+
+    def _on_the_data(self, results: Mapping[str, Any]) -> dict[str, Any]:
+        """Results on the examples of the data, by the names of their attacks."""
+        return {
+            name: one for name, one in results_on_data(self.attacks, results).items() if name not in self._mismatched
         }
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """Parts of each attack and coverage of its table, for the run card."""
         return {
-            name: describe_with_coverage(attack, self.coverage[name], self.examples)
+            name: describe_with_coverage(attack, self.coverage[name], self._mismatched.get(name, self.examples))
             for name, attack in self.attacks.items()
         }
 
@@ -177,9 +199,9 @@ class AttackCallback(Measurement):
         victim = self._victim()
         self.attacks = fitted(self.attacks, victim)
         for name, attack in self.attacks.items():
-            check_attack(attack, victim, self.plans, examples_of(attack, self.examples))
+            check_attack(attack, victim, self.plans, self._examples_of(name))
             if self.trainer.is_world_process_zero():
-                log_coverage(attack, self.coverage[name], examples_of(attack, self.examples))
+                log_coverage(attack, self.coverage[name], self._examples_of(name))
 
     def _measure(self, output: EvalLoopOutput) -> Part | None:
         trainer = self.trainer
@@ -189,18 +211,19 @@ class AttackCallback(Measurement):
         records: dict[str, Sequence[AttackRecord]] = {}
         with victim.answers.kept(len(self.attacks) > 1):
             for name, attack in self.attacks.items():
-                measured[name] = self._attack(name, with_queries_of(attack, records), victim, weights)
+                limited = with_queries_of(attack, records)
+                measured[name] = self._attack(name, limited, victim, weights, self._examples_of(name))
                 records[name] = measured[name].records
-        summaries = {name: self._summary(self.attacks[name], each) for name, each in measured.items()}
-        on_data = results_on_data(self.attacks, records)
-        union = union_of_attacks(without_controls(self.attacks, on_data), self.until)
+        summaries = {name: self._summary(name, each) for name, each in measured.items()}
+        union = union_of_attacks(without_controls(self.attacks, self._on_the_data(records)), self.until)
         for name, summary in summaries.items():
             output.metrics.update({f"eval_{key}": value for key, value in summary.metrics(name).items()})
         if union is not None:
             output.metrics.update({f"eval_{key}": value for key, value in union.metrics().items()})
-        accuracy = accuracy_of(output, results_on_data(self.attacks, summaries))
+        accuracy = accuracy_of(output, self._on_the_data(summaries))
         if self.vote is not None:
-            rows = self._attack("vote", self._clean_rows, victim, weights)
+            clean = self._clean_rows
+            rows = self._attack("vote", clean, victim, weights, examples_of(clean, ()))
             accuracy = AttackSummary.from_records(rows.records).extra["accuracy"]
             output.metrics.update(eval_vote_accuracy=accuracy, eval_vote_seconds=rows.seconds)
         if not trainer.is_world_process_zero():
@@ -210,15 +233,16 @@ class AttackCallback(Measurement):
             logger.warning(warning)
         return self._part(measured, summaries, union, accuracy)
 
-    def _summary(self, attack: AttackOrForeign, measured: Measured) -> AttackSummary:
-        until, number = sequence_of(attack, self.until), len(examples_of(attack, self.examples))
+    def _summary(self, name: str, measured: Measured) -> AttackSummary:
+        until, number = sequence_of(self.attacks[name], self.until), len(self._examples_of(name))
         return AttackSummary.from_records(measured.records, measured.seconds, until, number)
 
-    def _attack(self, name: str, attack: AttackOrForeign, victim: Victim, weights: str) -> Measured:
+    def _attack(
+        self, name: str, attack: AttackOrForeign, victim: Victim, weights: str, examples: Sequence[Example]
+    ) -> Measured:
         trainer = self.trainer
         assert trainer is not None
         args, start = trainer.args, time.perf_counter()
-        examples = examples_of(attack, self.examples)
         replayed = self._last_successes(name) if self._warm_start and not isinstance(attack, Cascade) else {}
         measured = attack_on_ranks(
             attack,
@@ -287,7 +311,7 @@ class AttackCallback(Measurement):
             for name, each in records.items():
                 write_records(folder / epoch / f"{name}.jsonl", each)
 
-        on_the_data: Sequence[AttackRecord] = next(iter(results_on_data(self.attacks, records).values()), [])
+        on_the_data: Sequence[AttackRecord] = next(iter(self._on_the_data(records).values()), [])
         predictions = [(record.label, record.original_prediction) for record in on_the_data]
         return Part("attacks", line, "  ".join(rates), write, predictions)
 

@@ -17,7 +17,7 @@ from hf_robust.adversary import preserved_random_state
 from hf_robust.attacks import ATTACKS, Victim
 from hf_robust.attacks.arguments import STANDARD
 from hf_robust.callbacks.best_metric import ExpectedMetrics, check_best_metric
-from hf_robust.callbacks.predictions import accuracy_of, guessing_of_evaluation
+from hf_robust.callbacks.predictions import accuracy_of, class_counts, guessing_of_evaluation
 from hf_robust.metrics.keys import lower_is_better
 from hf_robust.runs import HISTORY_FILE, clear_results, read_history, write_history_line
 
@@ -282,10 +282,12 @@ class _Evaluations:
         for part in new:
             part.write(f"epoch-{epoch:g}")
             line |= part.line
+        num_labels = int(trainer.model.config.num_labels)
+        if (counts := class_counts(output, num_labels)) is not None:
+            line["classes"] = counts.to_json()
         if new:
             write_history_line(history, line, keep_later=not trainer.is_in_train)
             predictions = next((part.predictions for part in new if part.predictions), ())
-            num_labels = int(trainer.model.config.num_labels)
             mark = guessing_of_evaluation(output, line["accuracy"], num_labels, predictions).mark
             summary = [f"epoch {epoch:g}/{trainer.args.num_train_epochs:g}", f"accuracy {100 * line['accuracy']:.1f}"]
             tqdm.write("  ".join([*summary, *([f"({mark})"] if mark else []), *(part.summary for part in new)]))

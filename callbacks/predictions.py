@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers.trainer_utils import EvalLoopOutput
 
-from hf_robust.metrics import AttackSummary, Guessing
+from hf_robust.metrics import AttackSummary, ClassCounts, Guessing
 from hf_robust.metrics.task import accuracy, logits_of, predicted
 
 
@@ -38,11 +38,29 @@ def guessing_of_evaluation(
     if output.predictions is None or output.label_ids is None:
         return Guessing.of([label for label, _ in attacked], [predicted for _, predicted in attacked], num_labels)
     labels, predictions = _labels_and_predictions(output)
-    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or predictions.shape != labels.shape:
+    if not _are_classes(labels, predictions):
         return Guessing(math.nan, None, math.nan, num_labels)
     plain = Guessing.of(labels.tolist(), predictions.tolist(), num_labels)
     one_answer = plain.one_answer and accuracy == plain.accuracy
     return dataclasses.replace(plain, accuracy=accuracy, one_answer=one_answer)
+
+
+def class_counts(output: EvalLoopOutput, num_labels: int) -> ClassCounts | None:
+    """Counts of each class over the rows of an evaluation.
+
+    None if it kept no predictions, if rows have several labels or numbers, or if a vote was measured, whose
+    predictions are not those of the evaluation.
+    """
+    if output.predictions is None or output.label_ids is None or "eval_vote_accuracy" in (output.metrics or {}):
+        return None
+    labels, predictions = _labels_and_predictions(output)
+    if not _are_classes(labels, predictions):
+        return None
+    return ClassCounts.of(labels.tolist(), predictions.tolist(), num_labels)
+
+
+def _are_classes(labels: NDArray[Any], predictions: NDArray[Any]) -> bool:
+    return labels.ndim == 1 and np.issubdtype(labels.dtype, np.integer) and predictions.shape == labels.shape
 
 
 def _labels_and_predictions(output: EvalLoopOutput) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -14,7 +14,7 @@ from transformers import TrainingArguments
 from hf_robust.trainers import METHODS
 from hf_robust.wiring.parsing import SECTIONS, sections_of
 
-MOST = 145
+MOST = 146
 EXPERIMENTS = [
     path
     for path in sorted((Path(__file__).parents[1] / "benchmarks" / "experiments").glob("*.json"))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from interpret.interpret_parts import record, review_records
 from tiny import SYNONYMS, build_model, build_tokenizer
 from transformers import AutoModelForSequenceClassification
@@ -141,6 +143,44 @@ def test_words_are_drawn(
     assert "example 0, original: predicted" in page and "example 0, perturbed: predicted" in page
     assert (out / "word_attributions.png").stat().st_size > 1000
     assert "word_attributions.html" in capsys.readouterr().out
+
+
+def test_words_of_several_models_stand_below_each_other(
+    model_folder: Callable[..., Path], pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models, alone, both = [model_folder(), model_folder("distilbert")], tmp_path / "alone", tmp_path / "both"
+    assert ask("words", models[1], pairs, alone, "--steps", "3", "--num_pairs", "2") == 0
+    flags = ["--pairs", str(pairs), "--output_dir", str(both), "--steps", "3", "--num_pairs", "2"]
+    assert main(["interpret", "words", "--model", *map(str, models), *flags]) == 0
+    titles = re.findall(r"<h2>(.*?)</h2>", (both / "word_attributions.html").read_text())
+    names = [model.name for model in models]
+    assert [title.split(", ")[0] for title in titles] == [names[0], names[0], names[1], names[1]] * 2
+    texts = re.findall(r"<p>(.*?)</p>", (both / "word_attributions.html").read_text())[1:]
+    of_second = [text for place, text in enumerate(texts) if place % 4 > 1]
+    assert of_second == re.findall(r"<p>(.*?)</p>", (alone / "word_attributions.html").read_text())[1:]
+
+
+def test_pairs_that_every_model_gets_right(
+    model_folder: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A second model that gives the other answer leaves no pair."""
+    model = AutoModelForSequenceClassification.from_pretrained(model_folder())
+    (label,) = predicted_labels(model, build_tokenizer(), [("a good film",)])
+    other = AutoModelForSequenceClassification.from_pretrained(model_folder())
+    for head in (model, other):
+        head.classifier.weight.data.zero_()
+    for head, answer, name in ((model, label, "same"), (other, 1 - label, "other")):
+        head.classifier.bias.data = torch.eye(2)[answer]
+        head.save_pretrained(tmp_path / name)
+        build_tokenizer().save_pretrained(tmp_path / name)
+    path = tmp_path / "pairs.jsonl"
+    write_records(path, [record("a good film", "a fine film", [[1, "good", "fine"]], "failed", 0, label)])
+    flags = ["--pairs", str(path), "--output_dir", str(tmp_path / "out"), "--steps", "3", "--keep", "correct"]
+    same, different = str(tmp_path / "same"), str(tmp_path / "other")
+    codes = [main(["interpret", "words", "--model", same, second, *flags]) for second in (same, different)]
+    said = capsys.readouterr()
+    assert codes == [0, 2] and "both texts correct in 1, 1 compared" in said.out
+    assert "both texts correct in 0)" in said.err
 
 
 def test_importance_end_to_end(pairs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

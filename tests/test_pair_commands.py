@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from tiny import ANTONYMS, SYNONYMS, build_model, build_tokenizer, review_rows
+from transformers import AutoModelForSequenceClassification
 
 from hf_robust.cli.command import Command
 from hf_robust.cli.interpret import pairs as pair_commands
@@ -98,6 +99,29 @@ def test_pairs_shows_every_model_the_same_texts(
     assert f"| {models[0].name} | 10 |" in fewer
 
 
+def test_pairs_of_the_encoder_before_fine_tuning_have_the_first_row(
+    model_folder: Callable[..., Path], files: dict[str, Path], tmp_path: Path
+) -> None:
+    encoder, out = tmp_path / "encoder", tmp_path / "out"
+    model = AutoModelForSequenceClassification.from_pretrained(model_folder())
+    model.bert.save_pretrained(encoder)
+    build_tokenizer().save_pretrained(encoder)
+    flags = ["--model", model_folder(), "--pairs", files["synonym"]]
+    printed = call("pairs", *flags, "--before_fine_tuning", encoder, "--output_dir", out)
+    untuned, tuned = json.loads((out / "pairs.json").read_text())["models"]
+    assert untuned["model"] == "before fine-tuning" and untuned["encoder"] == "encoder"
+    assert "before fine-tuning: encoder with a head of random weights (seed 0)" in printed
+    same = ("num_pairs", "mse_pos", "mse_neg", "ctr")  # the same encoder, so the same embeddings
+    assert [untuned[key] for key in same] == pytest.approx([tuned[key] for key in same])
+    assert untuned["kl_pos"] != tuned["kl_pos"]
+    again, other = (
+        call("pairs", *flags, "--before_fine_tuning", encoder, "--seed", seed).splitlines()[2] for seed in (0, 1)
+    )
+    assert again in printed and other != again
+    with pytest.raises(ValueError, match="has a trained classification head, so that it is no model before"):
+        call("pairs", *flags, "--before_fine_tuning", model_folder())
+
+
 def test_pairs_that_cannot_be_measured_are_one_sentence(
     model_folder: Callable[..., Path], files: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -157,6 +181,34 @@ def test_space_takes_the_texts_of_attacks(
     alone = call("space", *flags, "--num_texts", 7, "--output_dir", tmp_path / "out")
     assert "| 7 |" in alone and "obstinate" not in alone
     assert "obstinate" not in (tmp_path / "out" / "space.svg").read_text()
+
+
+def test_space_colours_texts_by_their_label(
+    model_folder: Callable[..., Path], files: dict[str, Path], tmp_path: Path
+) -> None:
+    data, out = tmp_path / "reviews.jsonl", tmp_path / "out"
+    data.write_text("".join(json.dumps(row) + "\n" for row in review_rows(40)))
+    models = [model_folder(), model_folder("distilbert")]
+    by_label = ["--colour_by", "label", "--class_names", "bad", "good"]
+    call("space", "--model", *models, "--fickle", files["synonym"], *by_label, "--output_dir", out)
+    drawn = (out / "space.svg").read_text()
+    assert all(word in drawn for word in ("bad", "good", "originals", "fickle", "nearest texts", models[1].name))
+    for row in json.loads((out / "space.json").read_text())["models"]:
+        assert 0.5 <= row["regions_agree"] <= 1 and f"agree with {100 * row['regions_agree']:.1f} %" in drawn
+    tables = []
+    for flag, table in (("--lexicon", SYNONYMS), ("--antonym_lexicon", ANTONYMS)):
+        (tmp_path / f"{flag[2:]}.json").write_text(json.dumps(table))
+        tables += [flag, tmp_path / f"{flag[2:]}.json"]
+    call("space", "--model", models[0], "--data", data, *tables, *by_label, "--output_dir", tmp_path / "drawn")
+    assert all(word in (tmp_path / "drawn" / "space.svg").read_text() for word in ("bad", "good", "obstinate"))
+    named = tmp_path / "named"
+    build_model(id2label={0: "no", 1: "yes"}, label2id={"no": 0, "yes": 1}).save_pretrained(named)
+    build_tokenizer().save_pretrained(named)
+    with pytest.raises(ValueError, match="named has the class no, and the first model has LABEL_0, LABEL_1"):
+        flags = ["--colour_by", "label", "--output_dir", tmp_path / "refused"]
+        call("space", "--model", models[0], named, "--fickle", files["synonym"], *flags)
+    with pytest.raises(ValueError, match="without --output_dir there is none: give the folder"):
+        call("space", "--model", models[0], "--fickle", files["synonym"], *by_label)
 
 
 def test_what_space_cannot_show_is_one_sentence(

@@ -299,6 +299,36 @@ def test_mnli_has_a_mismatched_pass_and_two_prediction_files(mnli_dir, model_fol
     assert config.id2label == {0: "entailment", 1: "neutral", 2: "contradiction"}
 
 
+def test_attacks_on_both_sets_of_mnli(mnli_dir, model_folder, tmp_path):
+    table = tmp_path / "synonyms.json"
+    table.write_text(json.dumps(SYNONYMS))
+    flags = ["--task_name", "mnli", "--glue_dir", str(mnli_dir), "--do_eval", "--attacks", "synonym"]
+    flags += ["--lexicon", str(table), "--pos_tagger", "none", "--attack_num_examples", "5", "--attack_mismatched"]
+    found = run(model_folder(num_labels=3), tmp_path / "out", *flags)
+    assert {"eval_synonym_asr", "eval_synonym_mm_asr", "eval_accuracy_mm"} <= found.keys()
+    for name, split in (("synonym", "validation_matched"), ("synonym_mm", "validation_mismatched")):
+        rows = [json.loads(line) for line in (mnli_dir / "MNLI" / f"{split}.jsonl").read_text().splitlines()]
+        (path,) = (tmp_path / "out" / "attack_results").glob(f"*/{name}.jsonl")
+        records = read_records(path)
+        assert len(records) == 5
+        assert all(one.original == [rows[one.idx]["premise"], rows[one.idx]["hypothesis"]] for one in records)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            ["--attacks", "synonym", "--lexicon", "builtin"],
+            "--attack_mismatched needs the split validation_mismatched",
+        ),
+        ([], "nothing in this run reads --attack_mismatched"),
+    ],
+)
+def test_a_second_set_that_there_is_not_is_refused(flags, message, model_folder, tmp_path):
+    with pytest.raises((SystemExit, ValueError), match=message):
+        run(model_folder(), tmp_path / "out", "--do_eval", "--attack_mismatched", *flags, validation=review_rows(6))
+
+
 def test_predictions_go_by_the_checkpoints_own_names(mnli_dir, tmp_path):
     names = {0: "CONTRADICTION", 1: "ENTAILMENT", 2: "NEUTRAL"}
     model = build_model(num_labels=3)

@@ -34,6 +34,11 @@ _NATIVE_ONLY = (
     "name_lists", "antonym_success", "negation_count", "num_bad_characters", "similar_characters",
 )  # fmt: skip
 
+MISMATCHED = "_mm"
+"""Ending of the names of attacks on MNLI's mismatched rows, as of the accuracy on them in run_glue."""
+OF_TRAINING = ("attack_strategy", "attack_warm_start", "attack_mismatched")
+"""Flags of attacks on a model that is trained: a checkpoint has no epochs, and its rows are those of one --split."""
+
 
 @dataclass
 class AttackArguments:
@@ -52,6 +57,12 @@ class AttackArguments:
     attack_strategy: Literal["no", "epoch", "end"] = field(
         default="epoch",
         metadata={"help": "When to attack: at the end of every epoch, at the end of training, or not at all."},
+    )
+    attack_mismatched: bool = field(
+        default=False,
+        metadata={
+            "help": "Attack as many rows of MNLI's mismatched validation set too; their numbers have the ending _mm."
+        },
     )
     attack_seed: int = field(
         default=0, metadata={"help": "Seed of the attacked examples and of what the attacks draw."}

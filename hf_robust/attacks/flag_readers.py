@@ -55,7 +55,7 @@ _CLIMB_NO_SCORE = ("hlbb",)
 """Attacks that do not read `--attack_scores`."""
 _OF_MEASURING = (
     *("attack_query_budget", "attack_warm_start", "attack_lexicon"),
-    *("attack_until_interval", "attack_target"),
+    *("attack_until_interval", "attack_target", "attack_mismatched"),
 )
 """Flags of attacks that measure. Attacks that generate training texts have their own budget and use --lexicon."""
 

@@ -28,6 +28,7 @@ _REPLACED_FLAGS = (
     "attack_votes",
     "attack_strategy",
     "attack_warm_start",
+    "attack_mismatched",
 )
 """Flags of the attacks that this command defines itself, or that need epochs."""
 

@@ -56,6 +56,7 @@ def add_attack_flags(parser: argparse.ArgumentParser, model_needed: bool = True)
     from transformers import HfArgumentParser
 
     from hf_robust.attacks import AttackArguments
+    from hf_robust.attacks.arguments import OF_TRAINING
 
     add_checkpoint_flags(parser, model_needed=model_needed)
     group = parser.add_argument_group("attacks")
@@ -73,8 +74,8 @@ def add_attack_flags(parser: argparse.ArgumentParser, model_needed: bool = True)
     )
     flags = HfArgumentParser(AttackArguments, add_help=False)
     for action in flags._actions:
-        # A checkpoint has no epochs; of --lexicon and --attack_lexicon, --attack_votes draw from the first.
-        if action.dest not in ("attack_strategy", "attack_warm_start"):
+        # Of --lexicon and --attack_lexicon, --attack_votes draw from the first.
+        if action.dest not in OF_TRAINING:
             group._add_action(action)
 
 

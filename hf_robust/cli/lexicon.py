@@ -1,4 +1,4 @@
-"""`hf-robust lexicon`: build, split or preview a table of substitutes, or look up words."""
+"""`hf-robust lexicon`: build, convert, split or preview a table of substitutes, or look up words."""
 
 from __future__ import annotations
 
@@ -15,19 +15,28 @@ _SOURCES = "wordnet, builtin, a JSON table or a file of word vectors."
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
+    from hf_robust.cli.lexicon_build import add_flags as add_build_flags
     from hf_robust.cli.lexicon_preview import add_flags as add_preview_flags
 
     tasks = parser.add_subparsers(dest="task", required=True, metavar="TASK")
     helps = {
-        "build": "Write a table from word vectors, WordNet or another lexicon.",
+        "build": "Write a table from word vectors, WordNet or another lexicon, or SAFER's perturbation sets.",
+        "convert": "Write a published table that is a pickle, such as those of BAT's authors, as JSON; runs no code.",
         "lookup": "Print the substitutes of words.",
         "split": "Split a table into one to train with and one to attack with.",
         "preview": "Show the swaps that a table makes in the texts of a data set.",
     }
-    build, lookup, split, preview = (
+    build, convert, lookup, split, preview = (
         tasks.add_parser(name, help=text, description=text) for name, text in helps.items()
     )
-    _add_build_flags(build)
+    add_build_flags(build, _SOURCES)
+    convert.add_argument(
+        "source", type=Path, metavar="PICKLE", help="Table {word: substitutes}, a .pkl or .pkl.gz file."
+    )
+    convert.add_argument(
+        "--output", type=Path, required=True, metavar="FILE", help="Table to write, a .json or .json.gz file."
+    )
+    shorten_usage(convert)
     lookup.add_argument("words", nargs="+", metavar="WORD", help="Words to look up.")
     lookup.add_argument("--lexicon", default="wordnet", help=f"Lexicon to read: {_SOURCES} Default: wordnet.")
     _add_split_flags(split)
@@ -41,28 +50,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         )
         add_language(task)
         shorten_usage(task)
-
-
-def _add_build_flags(build: argparse.ArgumentParser) -> None:
-    build.add_argument("source", metavar="SOURCE", help=f"Lexicon to read: {_SOURCES}")
-    build.add_argument(
-        "--output", type=Path, required=True, metavar="FILE", help="Table to write, a .json or .json.gz file."
-    )
-    build.add_argument(
-        "--vocabulary",
-        type=Path,
-        metavar="FILE",
-        help="Text file whose words alone get a row in the table. Default: all words of SOURCE.",
-    )
-    build.add_argument(
-        "--k", type=int, default=8, help="Maximum number of neighbours of a word, for word vectors. Default: 8."
-    )
-    build.add_argument(
-        "--min_cosine",
-        type=float,
-        default=0.7,
-        help="Minimum cosine similarity of neighbours, for word vectors. Default: 0.7.",
-    )
 
 
 def _add_split_flags(split: argparse.ArgumentParser) -> None:
@@ -84,45 +71,41 @@ def _add_split_flags(split: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> str:
-    """Build, split or preview a table, or look up words."""
-    from hf_robust.cli.lexicon_preview import run as preview
-    from hf_robust.lexicons import build_table, load_lexicon, write_table
-    from hf_robust.words import Text, words_of
+    """Build, convert, split or preview a table, or look up words."""
+    from hf_robust.cli import lexicon_build, lexicon_preview
+
+    if options.task == "lookup":
+        return _look_up(options)
+    tasks = {
+        "build": lexicon_build.run,
+        "convert": _convert,
+        "split": _split_lexicon,
+        "preview": lexicon_preview.run,
+    }
+    return tasks[options.task](options)
+
+
+def _look_up(options: argparse.Namespace) -> str:
+    from hf_robust.lexicons import load_lexicon
+    from hf_robust.words import words_of
 
     rule = words_of(options.language)
-    if options.task == "split":
-        return _split_lexicon(options)
-    if options.task == "preview":
-        return preview(options)
-    if options.task == "lookup":
-        source = load_lexicon(options.lexicon, options.relation, options.language)
-        substitutes = {word: ", ".join(source(_key(word, rule))) for word in options.words}
-        none = f"(no {options.relation} known)"
-        return "\n".join(f"{word}: {others or none}" for word, others in substitutes.items())
-    vocabulary = None
-    if options.vocabulary is not None:
-        if not options.vocabulary.is_file():
-            raise ValueError(f"--vocabulary {options.vocabulary} is not a file: give a text file of words.")
-        text = options.vocabulary.read_text(encoding="utf-8")
-        vocabulary = {key for key in Text(tuple(text.splitlines()), rule).keys if key}
-    table = build_table(
-        options.source,
-        options.relation,
-        vocabulary=vocabulary,
-        k=options.k,
-        min_cosine=options.min_cosine,
-        language=options.language,
-    )
+    source = load_lexicon(options.lexicon, options.relation, options.language)
+    substitutes = {word: ", ".join(source(_key(word, rule))) for word in options.words}
+    none = f"(no {options.relation} known)"
+    return "\n".join(f"{word}: {others or none}" for word, others in substitutes.items())
+
+
+def _convert(options: argparse.Namespace) -> str:
+    from hf_robust.cli.lexicon_build import written
+    from hf_robust.lexicons.pickled_tables import read_pickled_table
+
+    table = {word: others for word, others in read_pickled_table(options.source).items() if others}
     if not table:
         raise ValueError(
-            f"{options.source} has no {options.relation} for any requested word, so nothing was written: give "
-            f"another SOURCE "
-            "or --vocabulary."
+            f"{options.source} has no substitute of any word, so nothing was written: give another table."
         )
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    write_table(table, options.output)
-    mean = sum(map(len, table.values())) / len(table)
-    return f"{options.output}: {len(table):,} words, {mean:.1f} {options.relation}s each"
+    return written(table, options.output, "substitutes")
 
 
 def _key(word: str, rule: WordRule) -> str:

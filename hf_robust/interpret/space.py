@@ -1,4 +1,4 @@
-"""Embeddings of texts and their views: distances, and a projection to the plane by t-SNE (BAT, Figure 5)."""
+"""Embeddings of texts and their views: distances, and the plane of t-SNE (BAT, Figure 5) with its classes (TaiChi)."""
 
 from __future__ import annotations
 
@@ -85,3 +85,44 @@ def joint_plane(groups: Sequence[Tensor], seed: int = 0, perplexity: float = PER
     fitted = TSNE(perplexity=used, init="pca", learning_rate="auto", random_state=seed, n_jobs=1).fit_transform(rows)
     ends = np.cumsum([len(group) for group in groups])[:-1]
     return Plane(list(np.split(fitted, ends)), used)
+
+
+NEIGHBOURS, GRID = 15, 200
+"""Number of neighbours that vote for the class of a place, and number of places in each direction."""
+
+
+class Regions(NamedTuple):
+    """Class of each place of the plane.
+
+    Attributes:
+        x, y: places [GRID] of the columns and of the rows.
+        classes: class id [GRID, GRID] by row and column.
+        agreement: share of the texts whose place has the class that the model predicts for them.
+    """
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    classes: NDArray[Any]
+    agreement: float
+
+
+def predicted_regions(points: NDArray[Any], predictions: Sequence[int]) -> Regions:
+    """The class that most of the 15 nearest texts have by the model's predictions, at each place of the plane.
+
+    t-SNE has no way back from the plane to the embeddings, so the decision boundary of the model itself cannot be
+    drawn in it. TaiChi (Figure 1) does not say how its boundary was drawn.
+
+    Args:
+        points: (n, 2) places of the texts.
+        predictions: class id that the model predicts for each.
+    """
+    from sklearn.neighbors import KNeighborsClassifier
+
+    given = np.asarray(predictions)
+    fitted = KNeighborsClassifier(min(NEIGHBOURS, len(given))).fit(points, given)
+    margin = 0.05 * np.ptp(points, axis=0)
+    low, high = points.min(axis=0) - margin, points.max(axis=0) + margin
+    x, y = (np.linspace(start, end, GRID) for start, end in zip(low, high, strict=True))
+    places = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    classes = fitted.predict(places).reshape(GRID, GRID)
+    return Regions(x, y, classes, float((fitted.predict(points) == given).mean()))

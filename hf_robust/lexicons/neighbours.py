@@ -6,6 +6,7 @@ import gzip
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def read_table(path: str | Path) -> dict[str, list[str]]:
         content = json.loads(text)
     except FileNotFoundError:
         raise ValueError(f"There is no lexicon table at {path}; give the path of a .json or .json.gz file.") from None
-    except (OSError, EOFError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not a lexicon table ({error}); {_EXPECTED_FORMAT}.") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds a JSON {_json_kind(content)}; {_EXPECTED_FORMAT}.")

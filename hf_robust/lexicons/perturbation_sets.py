@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hf_robust.words import Text
+from hf_robust.words import UNICODE_WORDS, Text, WordRule
 from hf_robust.words.vector_files import Vectors
 
 Matrix = npt.NDArray[np.float64]
@@ -35,8 +35,8 @@ class PerturbationSets:
         return {word: [other for other in words if other != word] for word, words in self.sets.items()}
 
 
-def count_words(texts: Iterable[str | Iterable[str]]) -> Counter[str]:
-    """Count the words in texts of one or several columns, by their lookup keys.
+def count_words(texts: Iterable[str | Iterable[str]], rule: WordRule = UNICODE_WORDS) -> Counter[str]:
+    """Count the words (by ``rule``) in texts of one or several columns, by their lookup keys.
 
     Pass the TRAINING texts only: the official code counts test texts too, which makes the table transductive. Words
     are those of :class:`hf_robust.words.Text`, as for views and attacks.
@@ -44,7 +44,7 @@ def count_words(texts: Iterable[str | Iterable[str]]) -> Counter[str]:
     counts: Counter[str] = Counter()
     for text in texts:
         columns = (text,) if isinstance(text, str) else tuple(text)
-        counts.update(key for key in Text(columns).keys if key)
+        counts.update(key for key in Text(columns, rule).keys if key)
     return counts
 
 

@@ -3,6 +3,7 @@
 from hf_robust.metrics.budget import asr_at_budget
 from hf_robust.metrics.cascade import cascade_history
 from hf_robust.metrics.certificates import Certificate, CertificateSummary
+from hf_robust.metrics.class_scores import ClassCounts, ClassScores
 from hf_robust.metrics.confidence_sequence import ConfidenceSequence
 from hf_robust.metrics.coverage import (
     Coverage,
@@ -28,7 +29,7 @@ from hf_robust.metrics.rates import (
 )
 from hf_robust.metrics.records import AttackRecord
 from hf_robust.metrics.slices import Slice, custom_slices, slices
-from hf_robust.metrics.transition import ClassScores, Predicted, SliceReport, Transition, error_transition
+from hf_robust.metrics.transition import Predicted, SliceReport, Transition, error_transition
 from hf_robust.metrics.union import UnionSummary, union_of_attacks
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "AttackSummary",
     "Certificate",
     "CertificateSummary",
+    "ClassCounts",
     "ClassScores",
     "ConfidenceSequence",
     "Coverage",

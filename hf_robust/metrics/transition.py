@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+from hf_robust.metrics.class_scores import ClassScores, class_scores
 from hf_robust.metrics.paired import mcnemar_exact
 from hf_robust.metrics.rates import ratio
 from hf_robust.metrics.slices import Slice
@@ -38,15 +39,6 @@ class Predicted(NamedTuple):
     label: int
     original: tuple[str, ...]
     original_prediction: int
-
-
-@dataclass(frozen=True)
-class ClassScores:
-    """Precision, recall and F1 of one class; nan for a denominator of 0."""
-
-    precision: float
-    recall: float
-    f1: float
 
 
 @dataclass(frozen=True)
@@ -146,20 +138,6 @@ class SliceReport:
             for model, by_class in (("baseline", self.baseline), ("new", self.new))
         }
         return {**self.transition.to_json(), "doubtful": self.doubtful, "classes": scores}
-
-
-def class_scores(predictions: Sequence[int], labels: Sequence[int], classes: Sequence[int]) -> dict[int, ClassScores]:
-    """Precision, recall and F1 of each class.
-
-    >>> class_scores([0, 0, 1], [0, 1, 1], [0])
-    {0: ClassScores(precision=0.5, recall=1.0, f1=0.6666666666666666)}
-    """
-    scores = {}
-    for label in classes:
-        hits = sum(p == y == label for p, y in zip(predictions, labels, strict=True))
-        predicted, present = list(predictions).count(label), list(labels).count(label)
-        scores[label] = ClassScores(ratio(hits, predicted), ratio(hits, present), ratio(2 * hits, predicted + present))
-    return scores
 
 
 def error_transition(

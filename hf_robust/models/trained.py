@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any
 
-from transformers import AutoConfig, AutoModelForSequenceClassification
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import cached_file
 
 from hf_robust.models.adapter_files import ADAPTER, BASE_WEIGHTS, CONFIG_FOLDER, describe_adapter, plain_name
 from hf_robust.models.files import loading
+from hf_robust.models.padding import set_padding_token, write_padding
 from hf_robust.models.quantization import check_quantization, prepare_quantized, stored_settings
 from hf_robust.models.weights import loaded_hash, new_weights
+
+logger = logging.getLogger(__name__)
 
 
 def load_trained(name: str, *, merged: bool = False) -> Any:
@@ -43,6 +48,23 @@ def load_trained(name: str, *, merged: bool = False) -> Any:
             f"{name} has no trained classification head (missing: {', '.join(missing[:3])}); give a fine-tuned model."
         )
     return model
+
+
+def with_tokenizer(model: Any, name: str, device: str | None) -> tuple[Any, Any]:
+    """Move a model to its device, a GPU if there is one, and load the tokenizer in its folder.
+
+    Raises:
+        ValueError: there is no tokenizer, or it has neither a padding nor an end-of-text token.
+    """
+    with loading(f"the tokenizer of {name}", name, "save the tokenizer of its training in the folder of the model"):
+        tokenizer = AutoTokenizer.from_pretrained(name)
+    set_padding_token(tokenizer, name)
+    write_padding(model, tokenizer)
+    if not getattr(model, "is_quantized", False):
+        model = model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    elif device is not None and torch.device(device).type != model.device.type:
+        logger.warning(f"{name} is quantized on {model.device} and cannot be moved to {device}.")
+    return model, tokenizer
 
 
 def adapter_config(name: str, described: Mapping[str, Any], **source: Any) -> Any:

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hf_robust.reports.classes import classes_section
 from hf_robust.reports.compare import differences, require_comparable
 from hf_robust.reports.comparison import COMPARISON_STEM, comparison_figure
+from hf_robust.reports.consistency import consistency_section
 from hf_robust.reports.curves import save_figure
 from hf_robust.reports.document import Document, Picture, Section, inline_svg, page
 from hf_robust.reports.examples import examples_of
@@ -16,7 +18,7 @@ from hf_robust.reports.groups import data_name, group_by_seed, run_names
 from hf_robust.reports.guessing import DAGGER
 from hf_robust.reports.markdown import markdown
 from hf_robust.reports.outcomes import ReportedRun, outcomes_of
-from hf_robust.reports.overlays import OVERLAYS_STEM, has_curves, overlaid_curves
+from hf_robust.reports.overlays import OVERLAYS_NOTE, OVERLAYS_STEM, has_curves, overlaid_curves
 from hf_robust.reports.paired_tests import paired_tests
 from hf_robust.reports.provenance import limits_of, provenance_table, run_warnings
 from hf_robust.reports.report_tables import (
@@ -93,7 +95,7 @@ def build_report(groups: Sequence[Sequence[ReportedRun]], folder: Path) -> Docum
         _epochs(runs, folder),
         _attacks(attacks, grouped, runs, folder),
         _tests(groups),
-        *filter(None, [masks_section(every)]),
+        *filter(None, [classes_section(groups, folder), consistency_section(grouped), masks_section(every)]),
         _examples(attacks, groups),
         _cost(grouped),
         Section("What these numbers do not show", items=limits_of(named)),
@@ -130,7 +132,7 @@ def _epochs(runs: Sequence[Run], folder: Path) -> Section:
     if not has_curves(runs):
         section.paragraphs = ["Every run was measured only once, so there are no curves."]
         return section
-    section.paragraphs = ["The seeds of one method share colour and marker."]
+    section.paragraphs = [OVERLAYS_NOTE]
     title = "Clean accuracy and attack success rates per epoch"
     section.pictures = [_picture(overlaid_curves(runs), folder, OVERLAYS_STEM, title)]
     return section

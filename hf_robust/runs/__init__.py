@@ -32,6 +32,7 @@ from hf_robust.runs.files import (
     CERTIFICATES_FOLDER,
     CHECKS_FOLDER,
     HISTORY_FILE,
+    INTERPRETATION_FILE,
     JOURNAL_FOLDER,
     MASK_HISTORY_FILE,
     MEASURED_FOLDER,
@@ -43,6 +44,7 @@ from hf_robust.runs.files import (
     TRAINER_STATE_FILE,
 )
 from hf_robust.runs.history import HistoryLine, attack_names, history_path, read_history, write_history_line
+from hf_robust.runs.interpretations import CONSISTENCY, read_interpretations
 from hf_robust.runs.journal import LineJournal, journal_seconds, share_path
 from hf_robust.runs.json_files import (
     finite,
@@ -95,9 +97,11 @@ __all__ = [
     "CERTIFICATES_FOLDER",
     "CERTIFICATE_SUMMARY_FILE",
     "CHECKS_FOLDER",
+    "CONSISTENCY",
     "EMPTY_BASE_SENTENCE",
     "FROM_SCRATCH_SENTENCE",
     "HISTORY_FILE",
+    "INTERPRETATION_FILE",
     "JOURNAL_FOLDER",
     "LEAST_RANK",
     "LEAST_SPREAD",
@@ -154,6 +158,7 @@ __all__ = [
     "read_card",
     "read_certificates",
     "read_history",
+    "read_interpretations",
     "read_json",
     "read_json_lines",
     "read_mask_lines",

@@ -4,10 +4,11 @@ A line is ``{"epoch": 1.0, "step": 313, "accuracy": 0.81, "attacks": {"synonym":
 attacks it also has their union, ``"union": {"attacks": ["synonym", ...], "num_examples": 500, "robust_accuracy": 0.3,
 "robust_accuracy_low": 0.26, "robust_accuracy_high": 0.34}``. With certificates it has
 ``"certified": {"certified_accuracy": 0.3, "smoothed_accuracy": 0.8, ...}``, the numbers of
-``hf_robust.metrics.CertificateSummary``. A rate that does not exist (no example was attacked) is ``null`` in the file,
-so that any JSON reader can read it, and ``nan`` in memory. With the standard evaluation it has
-``"standard": {"name": "standard-v1/wordnet", "robust_accuracy": 0.2, "members": [...], ...}``, the numbers of
-``hf_robust.metrics.cascade_history``.
+``hf_robust.metrics.CertificateSummary``. ``"classes": {"labels": [...], "predictions": [...], "correct": [...]}`` are
+counts of each class over the evaluation rows (``hf_robust.metrics.ClassCounts``), by class id. A rate that does not
+exist (no example was attacked) is ``null`` in the file, so that any JSON reader can read it, and ``nan`` in memory.
+With the standard evaluation it has ``"standard": {"name": "standard-v1/wordnet", "robust_accuracy": 0.2, "members":
+[...], ...}``, the numbers of ``hf_robust.metrics.cascade_history``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hf_robust.metrics.class_scores import ClassCounts
 from hf_robust.runs.files import HISTORY_FILE
 from hf_robust.runs.json_files import write_json_lines
 
@@ -107,7 +109,7 @@ def _validated(line: Any, where: str) -> HistoryLine:
             raise ValueError(f"{where}: attack {name!r} needs numbers and an 'asr', got {result!r}.")
     validated = {name: {key: _null_to_nan(value) for key, value in result.items()} for name, result in attacks.items()}
     read = {"accuracy": _null_to_nan(line.get("accuracy")), "attacks": validated}
-    more = (_validated_union, _validated_certified, _validated_standard)
+    more = (_validated_union, _validated_certified, _validated_standard, _validated_classes)
     return {**line, **read, **{key: value for check in more for key, value in check(line, where).items()}}
 
 
@@ -145,6 +147,15 @@ def _validated_standard(line: HistoryLine, where: str) -> dict[str, Any]:
     if not isinstance(entry, dict) or any(key not in entry for key in needed):
         raise ValueError(f"{where}: 'standard' needs {', '.join(needed)}, got {entry!r:.200}.")
     return {"standard": {key: _null_to_nan(value) for key, value in entry.items()}}
+
+
+def _validated_classes(line: HistoryLine, where: str) -> dict[str, Any]:
+    if "classes" not in line:
+        return {}
+    try:
+        return {"classes": ClassCounts.from_json(line["classes"]).to_json()}
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
 
 
 def _is_rate(value: Any) -> bool:

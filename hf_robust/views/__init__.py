@@ -8,7 +8,7 @@ from hf_robust.views.generated import GeneratedViews, SampledViews, ViewMaker, V
 from hf_robust.views.generation_context import GenerationContext
 from hf_robust.views.masked import MaskedViews
 from hf_robust.views.refresh import Refresh
-from hf_robust.views.synonym import DrawnViews, RandomSynonyms, draw_views
+from hf_robust.views.synonym import DrawnViews, RandomSynonyms, draw_views, each_with_views
 from hf_robust.views.view import View, ViewSource
 from hf_robust.views.view_file import StoredViews, read_views, tokenizer_hash, write_views
 
@@ -34,6 +34,7 @@ __all__ = [
     "GenerationContext",
     "challenge_set",
     "draw_views",
+    "each_with_views",
     "encode_view",
     "read_views",
     "assign_to_rows",

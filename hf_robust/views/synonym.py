@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -43,19 +43,29 @@ class DrawnViews(NamedTuple):
 def draw_views(
     dataset: Texts, rows: Iterable[int], fickle: ViewSource, obstinate: ViewSource, limit: int, seed: int = 0
 ) -> DrawnViews:
-    """The first ``limit`` texts of ``rows`` that have a fickle and an obstinate view, with these views.
+    """The first ``limit`` texts of ``rows`` that have a fickle and an obstinate view, with these views."""
+    drawn = DrawnViews([], [], [])
+    for _, texts in each_with_views(dataset, rows, fickle, obstinate, limit, seed):
+        for columns, text in zip(drawn, texts, strict=True):
+            columns.append(text)
+    return drawn
+
+
+def each_with_views(
+    dataset: Texts, rows: Iterable[int], fickle: ViewSource, obstinate: ViewSource, limit: int, seed: int = 0
+) -> Iterator[tuple[int, tuple[tuple[str, ...], ...]]]:
+    """Yield the row number, and the columns of the text, its fickle and its obstinate view, of ``limit`` texts.
 
     A text is skipped if one of its views is missing (for example, because its label is in the ``skip_labels`` of the
     obstinate source) or has the same tokens as the text.
     """
-    rng, drawn = random.Random(seed), DrawnViews([], [], [])
+    rng, found = random.Random(seed), 0
     for row in rows:
         text, label, read = dataset.text(row), dataset.label(row), dataset.read_words(row)
         views = fickle(text, label, rng, read), obstinate(text, label, rng, read)
         tokens = dataset[row]["input_ids"]
         if all(view.ok and encode_view(dataset, view)["input_ids"] != tokens for view in views):
-            for columns, view_text in zip(drawn, (text, *(view.text for view in views)), strict=True):
-                columns.append(view_text.columns)
-        if len(drawn.originals) >= limit:
+            yield row, (text.columns, *(view.text.columns for view in views))
+            found += 1
+        if found >= limit:
             break
-    return drawn

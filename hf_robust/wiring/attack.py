@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_robust.attacks import AttackArguments
-from hf_robust.attacks.arguments import STANDARD
+from hf_robust.attacks.arguments import OF_TRAINING, STANDARD
 from hf_robust.lexicons import Lexicon, TableLexicon
 from hf_robust.runs import claim_folder, require_writable
 from hf_robust.wiring.attack_results import AttackResults, write_attacks
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _ROLES = {"lexicon": ("synonyms", "synonym"), "antonym_lexicon": ("antonyms", "antonym")}
 LexiconLike = str | os.PathLike[str] | Lexicon | Mapping[str, Sequence[str]]
-_FIELDS = {field.name for field in dataclasses.fields(AttackArguments)} - {"attack_strategy", "attack_warm_start"}
+_FIELDS = {field.name for field in dataclasses.fields(AttackArguments)} - set(OF_TRAINING)
 _OPTIONS = {field.name for field in dataclasses.fields(AttackOptions)} - {
     "model",
     "output_dir",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -66,8 +65,6 @@ from hf_robust.wiring.smoothed import attacked_vote, check_vote_is_drawn
 from hf_robust.wiring.static_attacks import file_attacks, replay_attacks
 from hf_robust.wiring.task_checks import check_attacked_labels, refuse_label_sets
 from hf_robust.wiring.victims import opened_model, opened_object
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -324,23 +321,9 @@ def load_classifier(name: str, device: str | None = None, *, merged: bool = Fals
         ValueError: there is no such checkpoint, a part of it was never trained, the base model of an adapter is
             missing, or the tokenizer has neither a padding nor an end-of-text token.
     """
-    import torch
-    from transformers import AutoTokenizer
+    from hf_robust.models.trained import load_trained, with_tokenizer
 
-    from hf_robust.models.files import loading
-    from hf_robust.models.padding import set_padding_token, write_padding
-    from hf_robust.models.trained import load_trained
-
-    model = load_trained(name, merged=merged)
-    with loading(f"the tokenizer of {name}", name, "save the tokenizer of its training in the folder of the model"):
-        tokenizer = AutoTokenizer.from_pretrained(name)
-    set_padding_token(tokenizer, name)
-    write_padding(model, tokenizer)
-    if not getattr(model, "is_quantized", False):
-        model = model.to(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    elif device is not None and torch.device(device).type != model.device.type:
-        logger.warning(f"{name} is quantized on {model.device} and cannot be moved to {device}.")
-    return model, tokenizer
+    return with_tokenizer(load_trained(name, merged=merged), name, device)
 
 
 def data_arguments(options: AttackOptions, data: str, max_length: int = SCRIPT_LENGTH) -> DataTrainingArguments:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 from transformers import HfArgumentParser
 
 from hf_robust.attacks import ATTACKS, goal_of
-from hf_robust.attacks.arguments import STANDARD, AttackArguments
+from hf_robust.attacks.arguments import MISMATCHED, STANDARD, AttackArguments
 from hf_robust.attacks.flag_readers import READ_WORD_VECTORS, check_flags_are_read, with_members
 from hf_robust.attacks.static import named_files
 from hf_robust.callbacks.best_metric import ExpectedMetrics, check_best_metric
@@ -251,6 +251,8 @@ def keep_trackio_local(training: RobustTrainingArguments) -> None:
 def expected_by(args: Arguments) -> ExpectedMetrics:
     """What the run's evaluations will hold, as far as its flags say."""
     goals = {args.attack.name_of(name).rpartition(":")[2]: goal_of(name) for name in args.attack.recipes}
+    if args.attack.attack_mismatched:
+        goals |= {f"{name}{MISMATCHED}": goal for name, goal in goals.items()}
     files = named_files(args.attack.attacks)
     aims = {name: Aim(goal.keeps_prediction, goal.maximises) for name, goal in goals.items()}
     return ExpectedMetrics(

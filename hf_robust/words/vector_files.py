@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def _numbered_lines(path: str | Path) -> Iterator[tuple[int, str]]:
             yield from ((number, line) for number, line in enumerate(stream, start=1) if line.strip())
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not text in UTF-8 ({error.reason}); {EXPECTED_FORMAT}.") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise ValueError(f"The word vectors at {path} cannot be read ({error}); {EXPECTED_FORMAT}.") from None
 
 
@@ -100,6 +101,6 @@ def refuse_pickle(path: str | Path) -> None:
     name = str(path).lower().removesuffix(".gz")
     if name.endswith((".pkl", ".pickle", ".p", ".pt", ".bin")):
         raise ValueError(
-            f"{path} is a pickled or binary file, which is not opened because unpickling runs code; if you trust it, "
-            "convert it to a JSON table {word: [substitute, ...]} or to vectors as text or .npz."
+            f"{path} is a pickled or binary file, which is not opened because unpickling runs code; convert a table "
+            f"by hf-robust lexicon convert {path} --output table.json, which runs none, and vectors to text or .npz."
         )

@@ -34,7 +34,8 @@ from hf_robust.attacks.static import labelled_file
 from hf_robust.callbacks import AttackCallback, RunCardCallback
 from hf_robust.callbacks.attack import rates_in_words
 from hf_robust.callbacks.predictions import accuracy_of
-from hf_robust.metrics import AttackRecord, AttackSummary, ConfidenceSequence, judged_by, wilson_interval
+from hf_robust.metrics import AttackRecord, AttackSummary, ClassCounts, ConfidenceSequence, judged_by, wilson_interval
+from hf_robust.metrics.task import glue_metrics
 from hf_robust.reports import guessing_warnings, results_table
 from hf_robust.reports.guessing import guessing_of
 from hf_robust.reports.sanity.completeness import complete_run
@@ -81,6 +82,47 @@ def assert_same_results(first: list[AttackRecord], second: list[AttackRecord]) -
         for key, value in mine.to_json().items():
             other = theirs.to_json()[key]
             assert other == (pytest.approx(value, abs=1e-5) if key.endswith("_score") else value), key
+
+
+@pytest.mark.parametrize("batches", [False, True])
+def test_the_history_counts_the_classes_of_the_evaluation(batches: bool, tmp_path: Path) -> None:
+    options = {"compute_metrics": glue_metrics(None, False), "eval_do_concat_batches": not batches}
+    trainer = attacked(tmp_path, callback={"examples": examples(2)}, **options)
+    trainer.train()
+    labels = [example.label for example in examples()]
+    for line in read_history(tmp_path):
+        counts = ClassCounts.from_json(line["classes"])
+        assert counts.labels == (labels.count(0), labels.count(1)) and sum(counts.predictions) == ROWS
+        assert sum(counts.correct) / ROWS == pytest.approx(line["accuracy"])
+    assert counts.predictions == tuple(trainer.compute_metrics.counts.sum(axis=1))
+
+
+def test_a_second_set_of_examples_is_attacked_under_names_of_its_own(tmp_path: Path) -> None:
+    """Its numbers are those of a run that attacks it alone, and the worst case is over the first set."""
+    other = [Example(index, *row) for index, row in enumerate((one.texts, one.label) for one in examples(20)[ROWS:])]
+    of_file = {**attacks("synonym", "antonym"), "file": labelled_file("file", "f", examples(3))}
+    both = attacked(tmp_path / "both", callback={"attacks": of_file, "mismatched": other})
+    both.train()
+    alone = attacked(tmp_path / "alone", callback={"examples": other})
+    alone.train()
+    first = attacked(tmp_path / "first")
+    first.train()
+    lines = {name: read_history(tmp_path / name) for name in ("both", "alone", "first")}
+    for both_line, alone_line, first_line in zip(*lines.values(), strict=True):
+        names = ["synonym", "antonym", "file", "synonym_mm", "antonym_mm"]
+        assert list(both_line["attacks"]) == names and both_line["accuracy"] == first_line["accuracy"]
+        for name in ("synonym", "antonym"):
+            for key, value in alone_line["attacks"][name].items():
+                if key != "seconds":
+                    assert both_line["attacks"][f"{name}_mm"][key] == pytest.approx(value, nan_ok=True), key
+            assert both_line["attacks"][name]["num_examples"] == ROWS
+        assert both_line["attacks"]["synonym_mm"]["num_examples"] == len(other)
+        assert both_line.get("union") == first_line.get("union")
+    assert [record.original for record in read_records(tmp_path / "both/attack_results/epoch-2/synonym_mm.jsonl")] == [
+        list(example.texts) for example in other
+    ]
+    assert {f"eval_{name}_asr" for name in names} <= evaluations(both)[-1].keys()
+    assert list(both.attacker.describe()) == names
 
 
 def test_numbers_reach_log_history_state_file_and_history(tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ def test_the_history_of_attacks_on_a_vote_has_the_votes_accuracy(
     victim = VotingVictim(trainer.model, trainer.processing_class, vote=vote, max_length=32)
     right = victim.probabilities([one.texts for one in examples()]).argmax(-1) == [one.label for one in examples()]
     assert metrics["eval_accuracy"] == 0.123 and metrics["eval_vote_accuracy"] == right.mean() == line["accuracy"]
+    assert "classes" not in line  # those of the evaluation are the plain network's
     assert line["attacks"]["synonym"]["accuracy"] == right.mean()  # here the attacked rows are all rows
     assert "(vote of 5)  synonym: ASR" in capsys.readouterr().out
     assert sorted(path.name for path in (tmp_path / "attack_results" / "epoch-2").iterdir()) == ["synonym.jsonl"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from hf_robust.interpret.space import joint_plane, view_distances
+from hf_robust.interpret.space import GRID, joint_plane, predicted_regions, view_distances
 
 ORIGINAL = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])
 ROWS = torch.randn(40, 8, generator=torch.Generator().manual_seed(0))
@@ -51,3 +51,21 @@ def test_too_few_or_equal_rows_are_one_sentence() -> None:
         joint_plane([ROWS[:2], ROWS[:2]])
     with pytest.raises(ValueError, match="same embedding"):
         joint_plane([torch.ones(9, 4)])
+
+
+def test_regions_are_the_votes_of_the_nearest_texts() -> None:
+    rng = np.random.default_rng(0)
+    points = np.concatenate([rng.normal(-3, 0.5, (30, 2)), rng.normal(3, 0.5, (30, 2))])
+    predictions = [0] * 30 + [2] * 29 + [0]
+    found = predicted_regions(points, predictions)
+    assert found.classes.shape == (GRID, GRID) and found.agreement == 59 / 60
+    for row, column in rng.integers(0, GRID, (50, 2)):
+        near = np.argsort(np.linalg.norm(points - [found.x[column], found.y[row]], axis=1))[:15]
+        votes = [predictions[index] for index in near]
+        assert found.classes[row, column] == max((0, 2), key=votes.count)
+    assert found.x[0] < points[:, 0].min() and found.y[-1] > points[:, 1].max()
+
+
+def test_a_model_with_one_answer_has_one_region() -> None:
+    found = predicted_regions(np.random.default_rng(0).normal(size=(8, 2)), [1] * 8)
+    assert set(found.classes.ravel()) == {1} and found.agreement == 1.0

@@ -101,6 +101,7 @@ def test_a_table_with_counts_is_a_lexicon_in_the_order_of_the_file(tmp_path):
         (b"{", "is not a lexicon table"),
         (b"\xff\xfe", "is not a lexicon table"),
         (gzip.compress(b'{"a": ["b"]}', mtime=0)[:-6], "is not a lexicon table"),
+        (gzip.compress(b'{"a": ["b"]}', mtime=0)[:10] + b"\xff" * 20, "is not a lexicon table"),
         (b'["a"]', "holds a JSON array"),
         (b'{"a": "b"}', "the entry 'a' is a JSON string"),
         (b'{"a": ["b", 3]}', "lists 3, which is not a word"),
@@ -123,7 +124,7 @@ class Bomb:
 def test_pickles_are_refused_unopened(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / name.split(":")[-1]).write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(ValueError, match="unpickling runs code; if you trust it, convert it"):
+    with pytest.raises(ValueError, match="unpickling runs code; convert a table by hf-robust lexicon convert"):
         load_lexicon(name)
 
 

@@ -13,7 +13,7 @@ from scipy.stats import binom
 from sklearn.metrics import precision_recall_fscore_support
 
 from hf_robust.metrics import AttackRecord, Transition, error_transition, slices
-from hf_robust.metrics.transition import class_scores
+from hf_robust.metrics.class_scores import class_scores
 
 
 def record(idx: int, label: int, prediction: int, *columns: str, **other: Any) -> AttackRecord:

@@ -8,6 +8,8 @@ import pytest
 
 from hf_robust.metrics import ClassScores, SliceReport, Transition
 from hf_robust.reports import class_figure
+from hf_robust.reports.class_bars import SCORES, methods_class_figure
+from hf_robust.reports.points import Rate
 
 NONE = ClassScores(math.nan, 0.0, 0.0)
 
@@ -31,3 +33,18 @@ def test_a_panel_for_each_score_of_each_slice_that_has_texts() -> None:
     assert places[0] < 0 < places[2] and places[1] < 1 < places[3], "baseline left, new right of each class"
     assert [tick.get_text() for tick in figure.axes[3].get_xticklabels()] == ["no", "1"]
     assert [axes.get_ylabel() for axes in figure.axes[::3]] == ["all\nn = 20", "mine\nn = 2"]
+
+
+def test_bars_of_methods_have_the_deviation_over_seeds() -> None:
+    rate = Rate(0.5, 0.4, 0.6)
+    single = Rate(0.7, 0.7, 0.7)
+    methods = {
+        "normal": {"no": dict.fromkeys(SCORES, rate), "yes": dict.fromkeys(SCORES, single)},
+        "safer": {"yes": dict.fromkeys(SCORES, single)},
+    }
+    figure = methods_class_figure(methods)
+    precision, _, f1 = figure.axes
+    assert [axes.get_ylabel() for axes in figure.axes] == ["precision ↑", "recall ↑", "F1 ↑"]
+    assert [patch.get_height() for patch in f1.patches] == [0.5, 0.7, 0.0, 0.7]
+    assert [list(lines.get_segments()[0][:, 1]) for lines in precision.collections] == [[0.4, 0.6]]
+    assert [tick.get_text() for tick in f1.get_xticklabels()] == ["no", "yes"]

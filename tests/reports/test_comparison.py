@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from hf_robust.reports import IncomparableRunsError, comparison_figure, draw_com
 from hf_robust.reports.compare import differences
 from hf_robust.reports.curves import plain
 from hf_robust.reports.fronts import front_attacks, robustness_fronts
-from hf_robust.reports.overlays import has_curves, overlaid_curves
+from hf_robust.reports.overlays import has_curves, mean_curve, overlaid_curves
+from hf_robust.reports.points import rate_of
 from hf_robust.runs import load_run
 
 
@@ -48,15 +50,41 @@ def test_attacks_without_robust_accuracy_have_no_panel(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-def test_curves_of_every_run_lie_in_each_panel(tmp_path: Path) -> None:
-    runs = [load_run(make_run(tmp_path / str(n), [(1, 3), (2, 2)], seed=n)) for n in range(2)]
+def test_curves_of_each_method_lie_in_each_panel(tmp_path: Path) -> None:
+    seeds = [[(1, 3), (2, 2), (4, 0)], [(3, 1), (2, 2)]]  # the second seed stopped early
+    runs = [load_run(make_run(tmp_path / str(n), counts, seed=n)) for n, counts in enumerate(seeds)]
     single = load_run(make_run(tmp_path / "single", [(3, 1)], method="safer"))
     accuracy, synonym = overlaid_curves([*runs, single]).axes
-    assert lines(accuracy) == [([1.0, 2.0], pytest.approx([0.8, 0.81]))] * 2 + [([1.0], [0.8])]
-    assert lines(synonym) == [([1.0, 2.0], [0.25, 0.5])] * 2 + [([1.0], [0.75])]
+    thin = [([1.0, 2.0, 3.0], [0.25, 0.5, 1.0]), ([1.0, 2.0], [0.75, 0.5])]
+    assert lines(synonym) == [*thin, ([1.0, 2.0], [0.5, 0.5]), ([1.0], [0.75])]
+    assert lines(accuracy)[2:] == [([1.0, 2.0], pytest.approx([0.8, 0.81])), ([1.0], [0.8])]
+    widths = [line.get_linewidth() for line in synonym.lines]
+    assert widths[0] == widths[1] < widths[2] == widths[3]
     colours = [line.get_color() for line in synonym.lines]
-    assert colours[0] == colours[1] != colours[2]
+    assert colours[0] == colours[1] == colours[2] != colours[3]
     assert has_curves([*runs, single]) and not has_curves([single])
+
+
+def test_the_band_over_seeds_is_one_sample_standard_deviation(tmp_path: Path) -> None:
+    seeds = [[(1, 3), (2, 2)], [(2, 2), (2, 2)], [(3, 1), (4, 0)]]
+    runs = [load_run(make_run(tmp_path / str(n), counts, seed=n)) for n, counts in enumerate(seeds)]
+    _, synonym = overlaid_curves(runs).axes
+    deviations = [statistics.stdev([0.25, 0.5, 0.75]), statistics.stdev([0.5, 0.5, 1.0])]
+    means = [0.5, 2 / 3]
+    (band,) = synonym.collections
+    ends = {(x, round(y, 9)) for x, y in band.get_paths()[0].vertices}
+    for epoch, mean, deviation in zip((1.0, 2.0), means, deviations, strict=True):
+        assert {(epoch, round(mean - deviation, 9)), (epoch, round(mean + deviation, 9))} <= ends
+
+
+def test_an_epoch_that_one_seed_lacks_has_no_mean(tmp_path: Path) -> None:
+    runs = [load_run(make_run(tmp_path / str(n), counts, seed=n)) for n, counts in enumerate([[(0, 0), (1, 3)]] * 2)]
+    _, synonym = overlaid_curves(runs).axes
+    assert lines(synonym)[-1] == ([2.0], [0.25])  # nothing was attacked in the first epoch
+    alone = load_run(make_run(tmp_path / "alone", [(2, 2), (1, 3)]))
+    assert mean_curve([alone], lambda run, line: rate_of(line["attacks"]["synonym"], "asr"))[2.0] == (
+        0.25, *wilson_interval(1, 4),
+    )  # fmt: skip
 
 
 def test_names_are_shown_as_they_are() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hf_robust.metrics import SliceReport, Transition, wilson_interval
-from hf_robust.metrics.transition import ClassScores
+from hf_robust.metrics.class_scores import ClassScores
 from hf_robust.reports import (
     clean_accuracies,
     conflict_figure,

@@ -13,6 +13,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from hf_robust.cli.output import model_names
 from hf_robust.data.label_order import model_labels
 from hf_robust.interpret import (
     Attribution,
@@ -26,14 +27,23 @@ from hf_robust.interpret import (
 )
 from hf_robust.interpret.consistency import TOP_K
 from hf_robust.reports import ColouredText, draw_interpretation, draw_words, interpretation_table
-from hf_robust.runs import Ranks, claim_folder, portable_path, read_records, redact, versions, write_json
+from hf_robust.runs import (
+    CONSISTENCY,
+    INTERPRETATION_FILE,
+    Ranks,
+    claim_folder,
+    portable_path,
+    read_records,
+    redact,
+    versions,
+    write_json,
+)
 from hf_robust.wiring.checkpoint_attack import load_classifier
 from hf_robust.wiring.restored import restore_inference, text_length
 from hf_robust.wiring.static_attacks import relabelled
 from hf_robust.words import Text
 
 RANKINGS = ("signed", "absolute")
-INTERPRETATION_FILE = "interpretation.json"
 
 
 @dataclass
@@ -71,7 +81,7 @@ def measure_consistency(options: InterpretOptions) -> str:
         ValueError: the files have no pair to compare, or do not fit the model.
     """
     explainer = _Explainer(options)
-    pairs, counts = explainer.pairs()
+    (pairs,), counts = _chosen_pairs([explainer])
     results = {}
     for name in options.attribution:
         attributions, seconds = explainer.explained(pairs, name)
@@ -93,7 +103,7 @@ def measure_consistency(options: InterpretOptions) -> str:
     card |= explainer.restored.card
     if not options.ranks.is_first:
         return ""
-    folder = claim_folder("interpret-consistency", options.output_dir)
+    folder = claim_folder(CONSISTENCY, options.output_dir)
     write_json(folder / INTERPRETATION_FILE, redact(card))
     files = ", ".join(path.stem for path in options.pairs)
     draw_interpretation(results, folder, f"{Path(options.model).name} on pairs of {files}")
@@ -101,25 +111,33 @@ def measure_consistency(options: InterpretOptions) -> str:
     return f"{interpretation_table(results)}\n{lines}Results are in {folder}."
 
 
-def draw_pairs(options: InterpretOptions) -> str:
+def draw_pairs(options: InterpretOptions, models: Sequence[str] = ()) -> str:
     """Write ``word_attributions.png``, ``.svg`` and ``.html``, and return their paths as text.
 
-    Both texts of a pair are explained for one class, the one predicted for the original.
+    Both texts of a pair are explained for one class, the one predicted for the original. Several ``models`` explain
+    the same pairs, one below the other (FLAT, Figure 3).
     """
-    explainer = _Explainer(options)
-    pairs, counts = explainer.pairs()
-    attributions, _ = explainer.explained(pairs, options.attribution[0])
+    models = models or [options.model]
+    explainers = [_Explainer(dataclasses.replace(options, model=model)) for model in models]
+    chosen, counts = _chosen_pairs(explainers)
+    method = options.attribution[0]
+    explained = [one.explained(pairs, method)[0] for one, pairs in zip(explainers, chosen, strict=True)]
     if not options.ranks.is_first:
         return ""
-    groups = [explainer.coloured(pair, both) for pair, both in zip(pairs, attributions, strict=True)]
-    heading = f"{Path(options.model).name}: attributions by {options.attribution[0]}"
+    names = model_names(models) if len(models) > 1 else [Path(options.model).name]
+    groups: list[list[ColouredText]] = [[] for _ in chosen[0]]
+    for explainer, name, pairs, attributions in zip(explainers, names, chosen, explained, strict=True):
+        prefix = f"{name}, " if len(models) > 1 else ""
+        for group, pair, both in zip(groups, pairs, attributions, strict=True):
+            group += explainer.coloured(pair, both, prefix)
+    heading = f"{', '.join(names)}: attributions by {method}"
     note = (
         "Blue words support the class predicted for the original, orange words oppose it. The darkest word of a text "
-        "is "
-        "its strongest."
+        "is its strongest."
     )
     paths = draw_words(groups, claim_folder("interpret-words", options.output_dir), heading, note)
-    return f"{_count_line(counts)}\n{explainer.restored.remark}Written: {', '.join(map(str, paths))}"
+    remarks = "".join(one.restored.remark for one in explainers)
+    return f"{_count_line(counts)}\n{remarks}Written: {', '.join(map(str, paths))}"
 
 
 class _Explainer:
@@ -147,26 +165,12 @@ class _Explainer:
         ]
 
     def pairs(self) -> tuple[list[Pair], dict[str, int]]:
-        """Return the pairs to compare, at most ``num_pairs`` drawn by the seed, and counts of what was left out."""
-        options = self.options
-        statuses = ("succeeded",) if options.keep == "succeeded" else ("succeeded", "failed")
-        pairs, counts = substitution_pairs(self._records, statuses)
-        if options.keep == "correct":
-            pairs = [pair for pair, correct in zip(pairs, self._both_correct(pairs), strict=True) if correct]
-            counts["both_correct"] = len(pairs)
-        if not pairs:
-            raise ValueError(
-                f"--pairs {' '.join(map(str, options.pairs))} has no pair to compare ({_count_line(counts)}): give "
-                f"results "
-                "of an attack that replaces words one by one, or another --keep."
-            )
-        if options.num_pairs and len(pairs) > options.num_pairs:
-            places = random.Random(options.seed).sample(range(len(pairs)), options.num_pairs)
-            pairs = [pairs[place] for place in sorted(places)]
-        counts["compared"] = len(pairs)
-        return pairs, counts
+        """Return all pairs of the files, with the label ids of this model, and counts of what was left out."""
+        statuses = ("succeeded",) if self.options.keep == "succeeded" else ("succeeded", "failed")
+        return substitution_pairs(self._records, statuses)
 
-    def _both_correct(self, pairs: Sequence[Pair]) -> list[bool]:
+    def both_correct(self, pairs: Sequence[Pair]) -> list[bool]:
+        """For each pair, whether this model classifies both texts correctly."""
         texts = [text for pair in pairs for text in (pair.original, pair.perturbed)]
         predictions = predicted_labels(self.model, self.tokenizer, texts, **self._inference_options())
         both = zip(predictions[::2], predictions[1::2], strict=True)
@@ -207,18 +211,48 @@ class _Explainer:
 
         return both
 
-    def coloured(self, pair: Pair, attributions: tuple[Attribution, Attribution]) -> list[ColouredText]:
+    def coloured(
+        self, pair: Pair, attributions: tuple[Attribution, Attribution], prefix: str = ""
+    ) -> list[ColouredText]:
         """Return both texts with their attributions for the class that is predicted for the original."""
         target = int(attributions[0].outputs.argmax())
         texts = zip(("original", "perturbed"), (pair.original, pair.perturbed), attributions, strict=True)
         return [
             ColouredText(
-                f"example {pair.idx}, {role}: predicted {self.names[int(attribution.outputs.argmax())]}, "
+                f"{prefix}example {pair.idx}, {role}: predicted {self.names[int(attribution.outputs.argmax())]}, "
                 f"colours for {self.names[target]}",
                 tuple(_pieces(Text(columns, pair.rule), attribution.values[target].tolist())),
             )
             for role, columns, attribution in texts
         ]
+
+
+def _chosen_pairs(explainers: Sequence[_Explainer]) -> tuple[list[list[Pair]], dict[str, int]]:
+    """The same pairs for each model, at most ``num_pairs`` drawn by the seed, and counts of what was left out.
+
+    With ``--keep correct`` every model classifies both texts correctly.
+
+    Raises:
+        ValueError: there is no pair to compare.
+    """
+    options = explainers[0].options
+    every = [explainer.pairs() for explainer in explainers]
+    counts, places = every[0][1], list(range(len(every[0][0])))
+    if options.keep == "correct":
+        for explainer, (pairs, _) in zip(explainers, every, strict=True):
+            correct = explainer.both_correct([pairs[place] for place in places])
+            places = [place for place, holds in zip(places, correct, strict=True) if holds]
+        counts["both_correct"] = len(places)
+    if not places:
+        raise ValueError(
+            f"--pairs {' '.join(map(str, options.pairs))} has no pair to compare ({_count_line(counts)}): give "
+            "results of an attack that replaces words one by one, or another --keep."
+        )
+    if options.num_pairs and len(places) > options.num_pairs:
+        drawn = random.Random(options.seed).sample(range(len(places)), options.num_pairs)
+        places = [places[number] for number in sorted(drawn)]
+    counts["compared"] = len(places)
+    return [[pairs[place] for place in places] for pairs, _ in every], counts
 
 
 def _records(path: Path) -> list[Any]:

@@ -8,10 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hf_robust.data.arguments import DataTrainingArguments
-from hf_robust.data.columns import choose_text_columns
-from hf_robust.data.files import read_rows
-from hf_robust.data.rows import check_texts
+from hf_robust.data.text_file import read_texts
 from hf_robust.interpret import (
     WordImportances,
     frequency_correlation,
@@ -62,7 +59,7 @@ def describe_importance(
         ValueError: a file is missing, malformed or empty, or belongs to other texts or another tokenizer.
     """
     by_token, rule = read_importances(importances), words_of(language)
-    rows = _texts(texts, text_column_names)
+    rows = read_texts(texts, text_column_names)
     changes = [change for path in attack_results for change in _changes(path, rows, texts)]
     words = [word for columns in (*rows, *(new for _, new in changes)) for word in Text(tuple(columns), rule).tokens]
     phi = _by_word(by_token, importances, tokenizer, words, rule)
@@ -104,16 +101,6 @@ def _load_tokenizer(name: str) -> Any:
 
     with loading(f"the tokenizer of {name}", name, "give --tokenizer, the folder of the model"):
         return AutoTokenizer.from_pretrained(name)
-
-
-def _texts(path: Path, names: str | None) -> list[tuple[str, ...]]:
-    rows = read_rows(path)
-    if not rows:
-        raise ValueError(f"--texts {path} has no rows: give the training texts.")
-    arguments = DataTrainingArguments(validation_file=str(path), text_column_names=names)
-    columns = choose_text_columns(rows, arguments, "label")
-    check_texts(rows, columns, path.name)
-    return [tuple(row[column] for column in columns) for row in rows]
 
 
 def _changes(path: Path, rows: Sequence[tuple[str, ...]], texts: Path) -> Iterator[Change]:

@@ -53,6 +53,11 @@ def add_pairs_flags(parser: argparse.ArgumentParser) -> None:
         help="Results of an attack in any run, attack_results/<attack>.jsonl, whose texts every model gets.",
     )  # fmt: skip
     parser.add_argument(
+        "--before_fine_tuning", metavar="MODEL",
+        help="Folder or Hub id of the pretrained encoder of the models, measured in a row of its own with a head of "
+        "random weights. Default: none.",
+    )  # fmt: skip
+    parser.add_argument(
         "--status", nargs="+", choices=("succeeded", "failed"), default=["succeeded"],
         help="Outcomes of the attack whose examples are used. Default: succeeded.",
     )  # fmt: skip
@@ -69,34 +74,13 @@ def add_pairs_flags(parser: argparse.ArgumentParser) -> None:
 
 def pairs(options: argparse.Namespace) -> str:
     """Measure the distances of adversarial pairs and of texts with other labels in each model (TaiChi, Table 7)."""
-    from hf_robust.data.label_order import model_labels
-    from hf_robust.interpret.pair_statistics import equal_tokens, pair_statistics, sentence_states
+    from hf_robust.cli.interpret.pair_rows import pair_rows
     from hf_robust.reports import markdown_table
     from hf_robust.runs import read_pairs
-    from hf_robust.wiring.checkpoint_attack import load_classifier
-    from hf_robust.wiring.restored import restore_inference, text_length
-    from hf_robust.wiring.static_attacks import relabelled
 
     attacked = read_pairs(options.pairs, options.status, limit=options.num_pairs, seed=options.seed)
     _refuse_obstinate(attacked, options.pairs)
-    numbers: list[dict[str, Any]] = []
-    remarks = ""
-    for name, source in zip(model_names(options.model), options.model, strict=True):
-        model, tokenizer = load_classifier(source, options.device)
-        restored = restore_inference(source, model, tokenizer)
-        remarks += f"{name}: {restored.remark}" if restored.remark else ""
-        model_classes = model_labels(model.config, options.class_names)
-        records = relabelled(attacked, options.pairs, model_classes.names, "--pairs", options.class_names)
-        length = text_length(options.max_seq_length, source, tokenizer, model.config)
-        texts = [[record.original for record in records], [record.perturbed for record in records]]
-        clean, changed = (
-            sentence_states(model, tokenizer, group, "mean_pool", length, restored.inference) for group in texts
-        )
-        labels = [record.label for record in records]
-        measured = pair_statistics(clean, changed, labels, tau=options.tau, draws=options.draws, seed=options.seed)
-        unread = equal_tokens(tokenizer, texts[0], texts[1], length)
-        row = {"model": name, "max_length": length, **model_classes.describe(), **measured.to_json(), "unread": unread}
-        numbers.append({**row, **restored.card})
+    numbers, remarks = pair_rows(options, attacked)
     keys = ("mse_pos", "mse_neg", "kl_pos", "kl_neg", "ctr")
     header = ["model", "pairs", "MSE(pos) ↓", "MSE(neg) ↑", "KL(pos) ↓", "KL(neg) ↑", "CTR ↓"]
     rows = [[row["model"], str(row["num_pairs"]), *(f"{row[key]:.4g}" for key in keys)] for row in numbers]
@@ -153,6 +137,11 @@ def add_space_flags(parser: argparse.ArgumentParser) -> None:
         help="With --fickle: results of an antonym or negation attack, whose successes are the obstinate views. "
         "Default: none.",
     )  # fmt: skip
+    results.add_argument(
+        "--colour_by", choices=("view", "label"), default="view",
+        help="Colours of the picture: by the kind of text, or by its true label, with the regions of the predicted "
+        "classes behind the points. Default: view.",
+    )  # fmt: skip
     results.add_argument("--num_texts", type=int, default=TEXTS, help=f"Maximum number of texts. Default: {TEXTS}.")
     results.add_argument(
         "--margin", type=float, default=1.0,
@@ -167,47 +156,44 @@ def add_space_flags(parser: argparse.ArgumentParser) -> None:
 
 def space(options: argparse.Namespace) -> str:
     """Measure distances of texts and views in each model; with ``--output_dir`` draw t-SNE (BAT, Figure 5)."""
-    from hf_robust.cli.interpret.space import chosen_views
+    from hf_robust.cli.interpret.space import SpacePictures, chosen_texts
     from hf_robust.interpret.head import chosen_pooling
     from hf_robust.interpret.pair_statistics import equal_tokens, sentence_states
-    from hf_robust.interpret.space import joint_plane, view_distances
-    from hf_robust.reports import SpacePanel, space_figure
+    from hf_robust.interpret.space import view_distances
     from hf_robust.wiring.checkpoint_attack import load_classifier
     from hf_robust.wiring.restored import restore_inference, text_length
 
-    views = chosen_views(options)
+    texts = chosen_texts(options)
+    views = texts.views
     groups = {name: texts for name, texts in views._asdict().items() if texts}
+    pictures = None if options.output_dir is None else SpacePictures(options, list(groups), texts.labels)
     numbers: list[dict[str, Any]] = []
-    panels, perplexity, remarks = [], None, ""
+    remarks = ""
     for name, source in zip(model_names(options.model), options.model, strict=True):
         model, tokenizer = load_classifier(source, options.device)
         restored = restore_inference(source, model, tokenizer)
         remarks += f"{name}: {restored.remark}" if restored.remark else ""
         length = text_length(options.max_seq_length, source, tokenizer, model.config)
         pooling = chosen_pooling(model, tokenizer, options.pooling, f"choose --pooling among {', '.join(POOLINGS)}")
-        states = [
-            sentence_states(model, tokenizer, texts, pooling, length, restored.inference).embeddings
-            for texts in groups.values()
+        every = [
+            sentence_states(model, tokenizer, texts, pooling, length, restored.inference) for texts in groups.values()
         ]
+        states = [one.embeddings for one in every]
         measured = view_distances(states[0], states[1], states[2] if len(states) > 2 else None, options.margin)
         unread = sum(equal_tokens(tokenizer, views.originals, group, length) for group in views[1:] if group)
         row = {"model": name, "max_length": length, "pooling": pooling, **measured, "unread": unread}
+        if pictures is not None:
+            row |= pictures.add(name, every, measured, model.config)
         numbers.append({**row, **restored.card})
-        if options.output_dir is not None:
-            points, perplexity = joint_plane(states, options.seed)
-            distances = [f"d(text, {key}) {measured[key]:.3f}" for key in ("fickle", "obstinate") if key in measured]
-            panels.append(SpacePanel(name, dict(zip(groups, points, strict=True)), ", ".join(distances)))
-    settings = {"pooling": options.pooling, "margin": options.margin, "seed": options.seed, "perplexity": perplexity}
     legend = f"Mean cosine distances of pooled last hidden states; margin {options.margin:g}.\n"
     legend += f"{_unread_note(numbers)}{remarks}"
-    if not panels:
+    if pictures is None:
         return f"{_distance_table(numbers)}\n{legend}"
-    fit = f"one joint t-SNE for each model, perplexity {perplexity:.3g}, seed {options.seed}"
-    caption = f"{len(views.originals):,} texts, {options.pooling} embeddings; {fit}. d: mean cosine distance."
-    text = f"{_distance_table(numbers)}\n{legend}Picture: {fit}.\n"
-    return write_result(
-        options.output_dir, "space", text, {**settings, "models": numbers}, {"space": space_figure(panels, caption)}
-    )
+    settings = {"pooling": options.pooling, "margin": options.margin, "seed": options.seed}
+    settings["perplexity"] = pictures.perplexity
+    text = f"{_distance_table(numbers)}\n{legend}Picture: {pictures.fit}.\n"
+    card = {**settings, "models": numbers}
+    return write_result(options.output_dir, "space", text, card, {"space": pictures.figure(len(views.originals))})
 
 
 def _unread_note(numbers: Sequence[dict[str, Any]]) -> str:

@@ -10,10 +10,18 @@ from hf_robust.cli.flags import add_class_names, add_device, add_language, add_t
 from hf_robust.cli.interpret.pairs import TASKS as PAIR_TASKS
 
 
-def _add_pair_flags(parser: argparse.ArgumentParser, num_pairs: int) -> argparse._ArgumentGroup:
+def _add_pair_flags(parser: argparse.ArgumentParser, num_pairs: int, several: bool = False) -> argparse._ArgumentGroup:
     """Add the flags that all explanations of pairs share; return the group of the attribution."""
     group = parser.add_argument_group("model and pairs")
-    group.add_argument("--model", required=True, metavar="MODEL", help="Folder or Hub id of a fine-tuned classifier.")
+    if several:
+        group.add_argument(
+            "--model", nargs="+", required=True, metavar="MODEL",
+            help="Folders or Hub ids of fine-tuned classifiers, which explain the same pairs, one below the other.",
+        )  # fmt: skip
+    else:
+        group.add_argument(
+            "--model", required=True, metavar="MODEL", help="Folder or Hub id of a fine-tuned classifier."
+        )
     group.add_argument(
         "--pairs", type=Path, nargs="+", required=True, metavar="FILE",
         help="Results of attacks on this or another model of the task: attack_results/<attack>.jsonl.",
@@ -25,7 +33,7 @@ def _add_pair_flags(parser: argparse.ArgumentParser, num_pairs: int) -> argparse
     )  # fmt: skip
     group.add_argument(
         "--keep", choices=("all", "succeeded", "correct"), default="all",
-        help="Pairs to use: all changed texts, only successful attacks (succeeded), or only pairs of which this model "
+        help="Pairs to use: all changed texts, only successful attacks (succeeded), or only pairs of which each model "
         "classifies both texts correctly (correct). Default: all.",
     )  # fmt: skip
     attribution = parser.add_argument_group("attribution")
@@ -70,7 +78,7 @@ def consistency(options: argparse.Namespace) -> str:
 
 
 def add_words_flags(parser: argparse.ArgumentParser) -> None:
-    attribution = _add_pair_flags(parser, num_pairs=3)
+    attribution = _add_pair_flags(parser, num_pairs=3, several=True)
     attribution.add_argument(
         "--attribution", nargs=1, choices=("ig", "lime"), default=["ig"],
         help="Attribution method: integrated gradients (ig) or LIME. Default: ig.",
@@ -81,7 +89,7 @@ def words(options: argparse.Namespace) -> str:
     """Draw pairs of texts with their words coloured by attribution."""
     from hf_robust.cli.interpret.attributions import InterpretOptions, draw_pairs
 
-    return draw_pairs(InterpretOptions.from_flags(vars(options)))
+    return draw_pairs(InterpretOptions.from_flags({**vars(options), "model": options.model[0]}), options.model)
 
 
 def add_importance_flags(parser: argparse.ArgumentParser) -> None:
