@@ -1,0 +1,112 @@
+"""The page of an item, its Markdown and its numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from hf_robust import __version__
+from hf_robust.reports.document import Cell, Document, Section, Table, page, text_cell
+from hf_robust.reports.markdown import markdown
+from hf_robust.reproduce.layouts import lay_out
+from hf_robust.reproduce.plan import Plan
+from hf_robust.reproduce.results import Results
+from hf_robust.runs import RUN_CARD_FILE, redact, write_json, write_text
+
+
+def write_item(results: Results) -> str:
+    """Write ``<item>.html``, ``.md`` and ``.json`` beside the runs, and return the Markdown.
+
+    Raises:
+        ValueError: the item waits for a tool, or a command that it needs fails.
+    """
+    item, folder = results.plan.item, results.folder
+    document = _document(results)
+    text = markdown(document)
+    write_text(folder / f"{item.name}.html", page(document))
+    write_text(folder / f"{item.name}.md", text)
+    write_json(folder / f"{item.name}.json", numbers(results))
+    return text
+
+
+def _document(results: Results) -> Document:
+    plan = results.plan
+    item, scale = plan.item, plan.scale
+    sections = lay_out(results, results.folder)
+    changed = plan.changes()
+    about = Section(
+        "Scale",
+        [f"Scale {scale.name}. " + ("The paper's own size." if scale.whole else "What differs from the paper's:")],
+        items=changed,
+    )
+    sources = Section("Where the settings are from", items=list(_sources(plan)))
+    unknown = [Section("Not known of the paper", items=list(item.open))] if item.open else []
+    warnings = [f"Not finished: {name}." for name in results.missing()]
+    introduction = (
+        f"{item.source}, at scale {scale.name}; {len(results.runs)} runs, seeds {', '.join(map(str, item.seeds))}."
+    )
+    return Document(item.title, introduction, warnings, [*sections, about, sources, *unknown, _runs(results)])
+
+
+def _sources(plan: Plan) -> Iterator[str]:
+    """The source of each flag that the item's runs have."""
+    used = {flag for point in plan.points.values() for flag in point.flags} | {"seeds"}
+    for name, text in plan.item.sources.items():
+        setting, _, flag = name.rpartition(".")
+        if flag in used and (not setting or setting in plan.item.settings):
+            yield f"{name}: {text}"
+
+
+def _runs(results: Results) -> Section:
+    rows = []
+    for cell, run in results.runs.items():
+        folder = run.path.relative_to(results.folder).as_posix()
+        link = Cell("run card", link=f"{folder}/{RUN_CARD_FILE}")
+        rows.append([*map(text_cell, (cell.data, cell.model, cell.setting, cell.seed)), link])
+    header = ["data", "model", "setting", "seed", "run card"]
+    return Section("Runs", tables=[Table("Each with its run card", header, rows)])
+
+
+def numbers(results: Results) -> dict[str, Any]:
+    """Every cell with its runs and the paper's number, JSON-ready; rates are in [0, 1], the paper's as printed."""
+    plan = results.plan
+    return {
+        "paper": plan.item.paper,
+        "item": plan.item.name,
+        "source": plan.item.source,
+        "scale": plan.scale.name,
+        "changes": plan.changes(),
+        "version": __version__,
+        "cells": list(_cells(results)),
+        "runs": {run.path.name: _card(run.card) for run in results.runs.values()},
+        "missing": list(results.missing()),
+    }
+
+
+def _cells(results: Results) -> Iterator[dict[str, Any]]:
+    plan = results.plan
+    for place in results.places:
+        setting = results.setting(place)
+        for column in plan.item.columns:
+            metric = plan.metric(column, place.data)
+            rate, count = setting.estimate(metric), setting.count(metric)
+            yield {
+                "data": place.data,
+                "model": place.model,
+                "setting": place.setting,
+                **plan.item.over[place.over],
+                "column": column,
+                "metric": metric,
+                "value": rate.value if math.isfinite(rate.value) else None,
+                "deviation" if count > 1 else "half_width": rate.high - rate.value if rate.known else None,
+                "seeds": count,
+                "guesses": setting.guesses,
+                "paper": results.printed(place, column),
+                "runs": [run.path.name for run in setting.runs],
+            }
+
+
+def _card(card: Mapping[str, Any]) -> Any:
+    """The parts of a run card that say what was run."""
+    return redact({key: card[key] for key in ("method", "model", "config", "seed", "data", "seconds") if key in card})
