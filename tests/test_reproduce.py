@@ -169,7 +169,7 @@ def test_a_stand_in_has_its_own_learning_rate_and_another_model_may_take_its_pla
     plan = Plan(read_item("bat", "table6"), scales()["tiny"], Path("data"), "my/model")
     flags = next(iter(plan.points.values())).flags
     assert flags[MODEL] == "my/model" and flags["learning_rate"] == 3e-4
-    assert plan.changes()[0] == "Model: model at learning rate 0.0003 in place of bert-base-uncased."
+    assert plan.changes()[0] == "Model: my/model at learning rate 0.0003 in place of bert-base-uncased."
 
 
 def test_a_model_without_a_stand_in_is_left_out_and_named() -> None:
@@ -240,7 +240,7 @@ def test_an_item_is_run_once_and_its_page_has_the_papers_numbers(
     # The stand-in's accuracy is 0.9 - 100 |rate - 0.001| - seed / 1000, at the learning rate of the scale, 0.0003.
     assert "| normal | 82.8 ± 0.1 (92.5) | 41.4 ± 0.1 |" in printed
     assert "| safer | 82.8 ± 0.1 (91) | 41.4 ± 0.1 (12.25) |" in printed
-    assert "Epochs: 3 in place of 4." in printed and "Rows: at most 4,000 of 67,349 of SST-2." in printed
+    assert "Epochs: at most 3; the paper's: 4." in printed and "Rows: at most 4,000 of 67,349 of SST-2." in printed
     assert "num_train_epochs: Section 3" in printed and "Section 9" not in printed and "Its seeds." in printed
     page = (stage.output / "table1.html").read_text(encoding="utf-8")
     assert "82.8 ± 0.1 (92.5)" in page and 'run_card.json">run card</a>' in page
@@ -268,7 +268,10 @@ def test_a_failed_run_is_named_and_the_page_has_the_others(stage: Stage, capsys:
     assert command(stage) == 2
     said = capsys.readouterr()
     assert "2 of 4 runs failed: sst2-bert-normal-seed3-" in said.err
-    assert "**Warning:** Not finished: sst2-bert-normal-seed3." in said.out and "| normal | 82.9 [" in said.out
+    assert (
+        "**Warning:** 2 of 4 runs are not finished: sst2-bert-normal-seed3, sst2-bert-safer-seed3." in said.out
+        and "| normal | 82.9 [" in said.out
+    )
 
 
 def test_a_dry_run_lists_runs_hours_and_what_they_read(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
@@ -353,10 +356,11 @@ def test_the_list_says_what_an_item_waits_for_and_where_it_was_run(
     stage: Stage, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(stage.folder / "papers" / "small" / "figure2.json", {"title": "t", "source": "s", "layout": "unknown"})
-    write(stage.folder / "papers" / "small" / "results" / "table1-tiny.json", {})
+    write(stage.folder / "papers" / "small" / "results" / "table1-tiny.json", {"runs": {"a": {}}, "missing": []})
+    write(stage.folder / "papers" / "small" / "results" / "table1-base.json", {"runs": {"a": {}}, "missing": ["b"]})
     assert main(["reproduce", "--list"]) == 0
     printed = capsys.readouterr().out
-    assert "| small | table1 | Rates | tiny |" in printed
+    assert "| small | table1 | Rates | base (1 of 2 runs), tiny |" in printed
     assert f"| small | figure2 | t | waits for: {MISSING['unknown']} |" in printed
 
 

@@ -25,7 +25,6 @@ MISSING: dict[str, str] = {
     "curves over seeds": "curves per epoch with mean and deviation over seeds",
     "space by label": "t-SNE coloured by label with the decision boundary",
     "importance side by side": "word importances of several models side by side",
-    "scores by class": "precision, recall and F1 of each class as pictures",
     "unknown": "its content, of which the project's notes of the paper say nothing",
 }
 """Kind -> what is missing for it."""

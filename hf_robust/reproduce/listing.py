@@ -10,6 +10,7 @@ from hf_robust.reproduce.item import items, read_item
 from hf_robust.reproduce.layouts import MISSING
 from hf_robust.reproduce.needs import needs
 from hf_robust.reproduce.plan import Plan
+from hf_robust.runs import read_json
 from hf_robust.sweep.output import fetched
 from hf_robust.sweep.runs import folder_of, is_finished
 
@@ -18,9 +19,14 @@ RECORDED = "results"
 
 
 def recorded_scales(paper: str, name: str) -> list[str]:
-    """Scales at which an item was run for this package."""
-    files = (item_files.PAPERS / paper / RECORDED).glob(f"{name}-*.json")
-    return sorted(path.stem.rpartition("-")[2] for path in files)
+    """Scales at which an item was run for this package, with the number of runs if some are missing."""
+    found = []
+    for path in sorted((item_files.PAPERS / paper / RECORDED).glob(f"{name}-*.json")):
+        numbers, scale = read_json(path), path.stem.rpartition("-")[2]
+        done = len(numbers["runs"])
+        missing = len(numbers["missing"])
+        found.append(f"{scale} ({done} of {done + missing} runs)" if missing else scale)
+    return found
 
 
 def table_of_items(papers: Iterable[str]) -> str:

@@ -42,7 +42,10 @@ def _document(results: Results) -> Document:
     )
     sources = Section("Where the settings are from", items=list(_sources(plan)))
     unknown = [Section("Not known of the paper", items=list(item.open))] if item.open else []
-    warnings = [f"Not finished: {name}." for name in results.missing()]
+    missing = list(results.missing())
+    warnings = (
+        [f"{len(missing)} of {len(plan.points)} runs are not finished: {', '.join(missing)}."] if missing else []
+    )
     introduction = (
         f"{item.source}, at scale {scale.name}; {len(results.runs)} runs, seeds {', '.join(map(str, item.seeds))}."
     )

@@ -15,6 +15,7 @@ from hf_robust.runs import Flags
 from hf_robust.sweep.checks import check_metric, check_point, quiet_parsing
 from hf_robust.sweep.file import Point
 
+ATTACKED = "attack_num_examples"
 FIXED: Flags = {
     "do_train": True,
     "do_eval": True,
@@ -124,25 +125,29 @@ class Plan:
                 lines.append(f"Left out: {own.get(MODEL, name)}, which has no stand-in at this scale.")
             elif flags != own:
                 rate = f" at learning rate {flags['learning_rate']:g}" if "learning_rate" in flags else ""
-                lines.append(f"Model: {Path(str(flags[MODEL])).name}{rate} in place of {own[MODEL]}.")
-        return [*lines, *self._smaller("rows"), *self._smaller(EPOCHS), *self._smaller("attack_num_examples")]
+                short = "/".join(Path(str(flags[MODEL])).parts[-2:])
+                lines.append(f"Model: {short}{rate} in place of {own[MODEL]}.")
+        return [
+            *lines,
+            *self._fewer_rows(),
+            *self._smaller(EPOCHS, "Epochs"),
+            *self._smaller(ATTACKED, "Attacked rows"),
+        ]
 
-    def _smaller(self, what: str) -> Iterator[str]:
-        """Sentences on training rows, epochs or attacked rows that the scale makes fewer."""
+    def _fewer_rows(self) -> Iterator[str]:
+        for data in self.item.data:
+            known, rows = catalog()[data], self.scale.rows
+            if rows is not None and rows < known["rows"]:
+                yield f"Rows: at most {rows:,} of {known['rows']:,} of {known['title']}."
+
+    def _smaller(self, flag: str, noun: str) -> Iterator[str]:
+        """A sentence on a number that the scale makes smaller in some runs."""
         whole = Plan(self.item, Scale("paper"))
-        seen = set()
-        for cell, point in self.points.items():
-            known = catalog()[cell.data]
-            if what == "rows":
-                now, before = point.flags.get("max_train_samples"), known["rows"]
-                text = f"Rows: at most {now:,} of {before:,} of {known['title']}."
-            else:
-                now, before = point.flags.get(what), whole.flags(cell).get(what)
-                noun = "Epochs" if what == EPOCHS else "Attacked rows"
-                text = f"{noun}: {now} in place of {before if before is not None else 'all'}."
-            if now is not None and now != before and text not in seen:
-                seen.add(text)
-                yield text
+        pairs = {(point.flags.get(flag), whole.flags(cell).get(flag)) for cell, point in self.points.items()}
+        before = sorted({str(old or "all") for now, old in pairs if now != old}, key=lambda text: (len(text), text))
+        if before:
+            most = max(now for now, _ in pairs if now is not None)
+            yield f"{noun}: at most {most}; the paper's: {', '.join(before)}."
 
     def hours(self) -> float:
         """Estimate of the hours of all runs on two CPU cores, from the seconds of a row and of an attacked text."""
@@ -155,7 +160,7 @@ class Plan:
         arguments = check_point(point, Path("data"))
         rows = min(catalog()[cell.data]["rows"], point.flags.get("max_train_samples", 10**9))
         passes = arguments.method.step_passes(arguments.training).steps_of_normal
-        texts = point.flags.get("attack_num_examples", 1000) * len(point.flags.get("attacks", []))
+        texts = point.flags.get(ATTACKED, 1000) * len(point.flags.get("attacks", []))
         if point.flags.get("view_attacks"):
             texts += rows * point.flags.get("view_fraction", 1.0) * point.flags.get("n_rounds", 1)
         return float(rows * point.flags[EPOCHS] * passes * costs["row"] + texts * costs["text"])
