@@ -246,7 +246,7 @@ def test_an_item_is_run_once_and_its_page_has_the_papers_numbers(
     assert "82.8 ± 0.1 (92.5)" in page and 'run_card.json">run card</a>' in page
     numbers = json.loads((stage.output / "table1.json").read_text(encoding="utf-8"))
     first = numbers["cells"][0]
-    assert first["value"] == pytest.approx(0.828) and first["paper"] == 92.5 and first["seeds"] == 2
+    assert first["mean"] == pytest.approx(0.828) and first["paper"] == 92.5 and first["n"] == 2
     assert first["runs"] == [Path(folder).name for name, folder in stage.folders() if "normal" in name]
     assert command(stage) == 0 and len(stage.names()) == 4
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from hf_robust.reproduce.layouts import lay_out
 from hf_robust.reproduce.plan import Plan
 from hf_robust.reproduce.results import Results
 from hf_robust.runs import RUN_CARD_FILE, redact, write_json, write_text
+from hf_robust.sweep.summary import estimate_of
 
 
 def write_item(results: Results) -> str:
@@ -93,7 +93,6 @@ def _cells(results: Results) -> Iterator[dict[str, Any]]:
         setting = results.setting(place)
         for column in plan.item.columns:
             metric = plan.metric(column, place.data)
-            rate, count = setting.estimate(metric), setting.count(metric)
             yield {
                 "data": place.data,
                 "model": place.model,
@@ -101,9 +100,7 @@ def _cells(results: Results) -> Iterator[dict[str, Any]]:
                 **plan.item.over[place.over],
                 "column": column,
                 "metric": metric,
-                "value": rate.value if math.isfinite(rate.value) else None,
-                "deviation" if count > 1 else "half_width": rate.high - rate.value if rate.known else None,
-                "seeds": count,
+                **(estimate_of(setting, metric) if setting.count(metric) else {"n": 0}),
                 "guesses": setting.guesses,
                 "paper": results.printed(place, column),
                 "runs": [run.path.name for run in setting.runs],
