@@ -241,8 +241,8 @@ def test_an_item_is_run_once_and_its_page_has_the_papers_numbers(
     assert "| normal | 82.8 ± 0.1 (92.5) | 41.4 ± 0.1 |" in printed
     assert "| safer | 82.8 ± 0.1 (91) | 41.4 ± 0.1 (12.25) |" in printed
     assert "Epochs: at most 3; the paper's: 4." in printed and "Rows: at most 4,000 of 67,349 of SST-2." in printed
-    assert "num_train_epochs: Section 3" in printed and "Section 9" not in printed and "Its seeds." in printed
     page = (stage.output / "table1.html").read_text(encoding="utf-8")
+    assert "num_train_epochs: Section 3" in page and "Section 9" not in page and "Its seeds." in page
     assert "82.8 ± 0.1 (92.5)" in page and 'run_card.json">run card</a>' in page
     numbers = json.loads((stage.output / "table1.json").read_text(encoding="utf-8"))
     first = numbers["cells"][0]
@@ -323,6 +323,13 @@ def test_what_an_item_lacks_is_said_before_anything_starts(
     assert main([*words, "--data", str(stage.folder / "data")]) == 2
     assert "the Hub is off (HF_HUB_OFFLINE), and these are not in its cache: google/bert_" in capsys.readouterr().err
     assert not stage.names()
+
+
+def test_an_item_made_from_models_needs_a_folder(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    write(stage.folder / "papers" / "small" / "table1.json", {**TABLE, "layout": "command", "command": ["methods"]})
+    stage.output = "memory://bucket/out"
+    assert command(stage) == 2
+    assert "table1 is made from the models of its runs: give --output_dir a folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("layout, missing", MISSING.items())

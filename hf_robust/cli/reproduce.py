@@ -58,12 +58,13 @@ def run(options: argparse.Namespace) -> str:
         ValueError: there is no such item, something that it needs is missing (then nothing has run), or runs failed.
     """
     from hf_robust.reproduce.item import items, papers, read_item
-    from hf_robust.reproduce.layouts import missing_tool
+    from hf_robust.reproduce.layouts import READ_MODELS, missing_tool
     from hf_robust.reproduce.listing import dry_run, table_of_items
     from hf_robust.reproduce.needs import require_needs
     from hf_robust.reproduce.plan import Plan
     from hf_robust.reproduce.scale import scales
     from hf_robust.sweep.backends import check_backend_flags
+    from hf_robust.sweep.copies import is_address
 
     if options.list:
         return table_of_items([options.paper] if options.paper else papers())
@@ -82,6 +83,10 @@ def run(options: argparse.Namespace) -> str:
         return sentence or dry_run(plan, address)
     if sentence is not None:
         raise ValueError(sentence)
+    if plan.item.layout in READ_MODELS and is_address(address):
+        raise ValueError(
+            f"{plan.item.name} is made from the models of its runs: give --output_dir a folder, got {address}."
+        )
     plan.check()
     require_needs([point.flags for point in plan.points.values()], options.data)
     return _reproduced(plan, options, address)

@@ -21,6 +21,8 @@ LAYOUTS: dict[str, Callable[[Results, Path], list[Section]]] = {
     "command": command_sections,
     "pictures of runs": picture_sections,
 }
+READ_MODELS = {"command", "pictures of runs"}
+"""Kinds that read whole run folders, and not only the numbers in them."""
 MISSING: dict[str, str] = {
     "curves over seeds": "curves per epoch with mean and deviation over seeds",
     "space by label": "t-SNE coloured by label with the decision boundary",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from hf_robust import __version__
+from hf_robust.reports import value_text
 from hf_robust.reports.document import Cell, Document, Section, Table, page, text_cell
 from hf_robust.reports.markdown import markdown
 from hf_robust.reproduce.layouts import lay_out
@@ -16,32 +18,25 @@ from hf_robust.sweep.summary import estimate_of
 
 
 def write_item(results: Results) -> str:
-    """Write ``<item>.html``, ``.md`` and ``.json`` beside the runs, and return the Markdown.
+    """Write ``<item>.html``, ``.md`` and ``.json`` beside the runs; return the results as Markdown.
 
     Raises:
         ValueError: the item waits for a tool, or a command that it needs fails.
     """
     item, folder = results.plan.item, results.folder
-    document = _document(results)
-    text = markdown(document)
+    shown = _document(results)
+    document = replace(shown, sections=[*shown.sections, *_provenance(results)])
     write_text(folder / f"{item.name}.html", page(document))
-    write_text(folder / f"{item.name}.md", text)
+    write_text(folder / f"{item.name}.md", markdown(document))
     write_json(folder / f"{item.name}.json", numbers(results))
-    return text
+    return markdown(shown)
 
 
 def _document(results: Results) -> Document:
     plan = results.plan
     item, scale = plan.item, plan.scale
-    sections = lay_out(results, results.folder)
-    changed = plan.changes()
-    about = Section(
-        "Scale",
-        [f"Scale {scale.name}. " + ("The paper's own size." if scale.whole else "What differs from the paper's:")],
-        items=changed,
-    )
-    sources = Section("Where the settings are from", items=list(_sources(plan)))
-    unknown = [Section("Not known of the paper", items=list(item.open))] if item.open else []
+    size = "The paper's own size." if scale.whole else "What differs from the paper's:"
+    about = Section("Scale", [f"Scale {scale.name}. {size}"], items=plan.changes())
     missing = list(results.missing())
     warnings = (
         [f"{len(missing)} of {len(plan.points)} runs are not finished: {', '.join(missing)}."] if missing else []
@@ -49,7 +44,24 @@ def _document(results: Results) -> Document:
     introduction = (
         f"{item.source}, at scale {scale.name}; {len(results.runs)} runs, seeds {', '.join(map(str, item.seeds))}."
     )
-    return Document(item.title, introduction, warnings, [*sections, about, sources, *unknown, _runs(results)])
+    return Document(item.title, introduction, warnings, [*lay_out(results, results.folder), about])
+
+
+def _provenance(results: Results) -> Iterator[Section]:
+    """Sources of the settings, what is not known of the paper, and the runs with their run cards."""
+    plan = results.plan
+    yield Section("Where the settings are from", items=list(_sources(plan)))
+    if plan.item.open:
+        yield Section("Not known of the paper", items=list(plan.item.open))
+    flags = list(plan.item.over[0])
+    rows = []
+    for cell, run in results.runs.items():
+        folder = run.path.relative_to(results.folder).as_posix()
+        values = [value_text(plan.item.over[cell.over][flag]) for flag in flags]
+        link = Cell("run card", link=f"{folder}/{RUN_CARD_FILE}")
+        rows.append([*map(text_cell, (cell.data, cell.model, cell.setting, *values, cell.seed)), link])
+    header = ["data", "model", "setting", *flags, "seed", "run card"]
+    yield Section("Runs", tables=[Table("Each with its run card", header, rows)])
 
 
 def _sources(plan: Plan) -> Iterator[str]:
@@ -59,16 +71,6 @@ def _sources(plan: Plan) -> Iterator[str]:
         setting, _, flag = name.rpartition(".")
         if flag in used and (not setting or setting in plan.item.settings):
             yield f"{name}: {text}"
-
-
-def _runs(results: Results) -> Section:
-    rows = []
-    for cell, run in results.runs.items():
-        folder = run.path.relative_to(results.folder).as_posix()
-        link = Cell("run card", link=f"{folder}/{RUN_CARD_FILE}")
-        rows.append([*map(text_cell, (cell.data, cell.model, cell.setting, cell.seed)), link])
-    header = ["data", "model", "setting", "seed", "run card"]
-    return Section("Runs", tables=[Table("Each with its run card", header, rows)])
 
 
 def numbers(results: Results) -> dict[str, Any]:
