@@ -32,6 +32,7 @@ COMMANDS = {
     "report": "Compare runs in a table or in a report, which is one HTML page.",
     "leaderboard": "Rank runs measured by one standard evaluation, on one page with a JSON file beside it.",
     "sweep": "Train many runs over a grid of flags, or search for good values, with tables and figures.",
+    "reproduce": "Make a table or figure of a paper, at its own size or smaller.",
     "lexicon": "Build, convert, split or preview a table of substitutes, or look up words.",
 }
 """Subcommand -> its help. Each is a module of this package with ``add_flags`` and ``run`` (train: ``run_script``)."""

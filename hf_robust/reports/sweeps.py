@@ -183,7 +183,7 @@ def sweep_table(settings: Sequence[Setting], objectives: Mapping[str, bool]) -> 
         row = [value_text(setting.flags.get(flag, "–")) for flag in flags]
         row += [
             f"{len(setting.runs)}{f' {DAGGER}' if setting.guesses else ''}",
-            *(_cell(setting, metric) for metric in objectives),
+            *(setting_cell(setting, metric) for metric in objectives),
         ]
         rows.append([*row, *([("✓" if index in on_front else "")] if on_front else [])])
     return markdown_table(header, rows)
@@ -200,7 +200,9 @@ def _with_unit(metric: str) -> str:
     return f"{metric_label(metric)}, %" if is_rate(metric) else metric_label(metric)
 
 
-def _cell(setting: Setting, metric: str) -> str:
+def setting_cell(setting: Setting, metric: str) -> str:
+    """Text of a metric: a single run with its interval, several seeds as mean ± deviation; rates in percent."""
+
     def value(run: Run) -> float:
         return (metric_rate(run, metric) or UNKNOWN).value
 

@@ -14,7 +14,7 @@ from typing import Any
 from hf_robust.attacks import ATTACKS, AttackArguments, goal_of
 from hf_robust.attacks.arguments import STANDARD
 from hf_robust.attacks.standard import RESOURCE_FLAGS
-from hf_robust.attacks.static import FILE_PREFIX
+from hf_robust.attacks.static import named_files
 from hf_robust.metrics.keys import ANY_ATTACK_KEYS, RATE_KEYS
 from hf_robust.metrics.task import BUILT_IN, TASK_METRICS, possible_metrics
 from hf_robust.runs import Flags
@@ -52,7 +52,7 @@ def check_sweep(sweep: Sweep, data: Path | None) -> None:
         ValueError: a flag, a value or a metric is wrong, in one sentence that names the point.
     """
     points = sweep.points or tuple(corners(sweep.search)) if sweep.search else sweep.points
-    with _quiet_parsing():
+    with quiet_parsing():
         parsed = [check_point(point, data) for point in points]
     if sweep.search is None:
         _check_distinct(points, parsed)
@@ -60,7 +60,7 @@ def check_sweep(sweep: Sweep, data: Path | None) -> None:
     names = [*sweep.objectives, *(metric for figure in sweep.figures for metric in figure.metrics)]
     for metric in dict.fromkeys(names):
         for point, arguments in zip(points, parsed, strict=True):
-            _check_metric(metric, arguments, point.name)
+            check_metric(metric, arguments, point.name)
     _check_figures(sweep)
 
 
@@ -121,15 +121,20 @@ def _check_distinct(points: Sequence[Point], parsed: Sequence[Arguments]) -> Non
 # ---- metrics ----
 
 
-def _check_metric(metric: str, arguments: Arguments, point: str) -> None:
-    """Refuse a metric that the run of a point does not measure."""
+def check_metric(metric: str, arguments: Arguments, point: str) -> None:
+    """Refuse a metric that the run of a point does not measure.
+
+    Raises:
+        ValueError: the metric does not exist, or the run does not measure it.
+    """
     if metric.startswith("train_"):
         return
     name = metric.removeprefix("eval_").removesuffix("_mm")
-    attacks = arguments.attack.names if arguments.attack.attack_strategy != "no" else []
+    given = arguments.attack if arguments.attack.attack_strategy != "no" else None
+    attacks = [*given.names, *named_files(given.attacks)] if given is not None else []
     attack = _attack_of(name)
     if attack == "union":
-        fickle = [name for name in attacks if not (name.startswith(FILE_PREFIX) or goal_of(name).keeps_prediction)]
+        fickle = [name for name in given.names if not goal_of(name).keeps_prediction] if given is not None else []
         if len(fickle) < 2:
             raise ValueError(
                 f"{metric} is the worst case over two or more fickle attacks, and the point {point} has "
@@ -196,7 +201,7 @@ def _check_figures(sweep: Sweep) -> None:
 
 
 @contextmanager
-def _quiet_parsing() -> Iterator[None]:
+def quiet_parsing() -> Iterator[None]:
     """Silence warnings of parsing, which each run logs itself."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -38,10 +38,11 @@ MAX_NAME_LENGTH = 100
 
 @dataclass(frozen=True)
 class Point:
-    """The arguments of one run, and the flags by which it differs from the other points."""
+    """The arguments of one run, the flags by which it differs from the other points, and a name in place of these."""
 
     flags: Flags
     varied: tuple[str, ...]
+    label: str = ""
 
     @property
     def key(self) -> str:
@@ -51,7 +52,9 @@ class Point:
 
     @property
     def name(self) -> str:
-        """A folder name made of the varied flags: ``bat_triplet-per_device_train_batch_size8-seed1``."""
+        """The label, else a name made of the varied flags: ``bat_triplet-per_device_train_batch_size8-seed1``."""
+        if self.label:
+            return self.label[:MAX_NAME_LENGTH]
         values = [(flag, self.flags[flag]) for flag in self.varied if flag in self.flags]
         parts = [_folder_part(value) if flag == METHOD else f"{flag}{_folder_part(value)}" for flag, value in values]
         return "-".join(parts)[:MAX_NAME_LENGTH] or "run"

@@ -113,7 +113,7 @@ def _numbers(settings: Sequence[Setting], objectives: Mapping[str, bool]) -> lis
             "flags": setting.flags,
             "seeds": [run.card.get(SEED) for run in setting.runs],
             "runs": [run.path.name for run in setting.runs],
-            "metrics": {metric: _estimate(setting, metric) for metric in objectives},
+            "metrics": {metric: estimate_of(setting, metric) for metric in objectives},
             "guesses": setting.guesses,
             "front": index in front,
         }
@@ -121,7 +121,7 @@ def _numbers(settings: Sequence[Setting], objectives: Mapping[str, bool]) -> lis
     ]
 
 
-def _estimate(setting: Setting, metric: str) -> dict[str, float]:
+def estimate_of(setting: Setting, metric: str) -> dict[str, float]:
     """Return the mean with the sample standard deviation over seeds, or the interval of a single run."""
     rate, count = setting.estimate(metric), setting.count(metric)
     if count > 1:

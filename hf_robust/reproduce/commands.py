@@ -1,0 +1,120 @@
+"""Items that a command of `hf-robust` makes from the runs: its tables and pictures become sections of the page.
+
+In the words of the command, ``{runs}`` stands for the folders of all settings, ``{run:SETTING}`` for one of them,
+``{records:SETTING:ATTACK}`` for its attack results, ``{validation}`` for the evaluated file or data set, and
+``{FLAG}`` for the runs' value of another flag. A command with ``{run}`` is called for each setting, whose results are
+``{records:ATTACK}``. The models of each seed are measured apart.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from hf_robust.reports.document import Picture, Section, Table, inline_svg, text_cell
+from hf_robust.reproduce.results import Results
+from hf_robust.reproduce.tables import printed_sections, table_sections
+from hf_robust.runs import Flags, Run
+from hf_robust.sweep.checks import fill
+
+EACH, RUNS, RUN, RECORDS, VALIDATION = "{run}", "{runs}", "{run:", "{records:", "{validation}"
+
+
+def command_sections(results: Results, pictures: Path) -> list[Section]:
+    """The measured columns, if the item has some, and what the command makes of the models of each seed."""
+    item = results.plan.item
+    sections = table_sections(results, pictures) if item.columns else printed_sections(item.printed)
+    for title, runs in whole_groups(results):
+        calls = list(runs) if EACH in item.command else [""]
+        for setting in calls:
+            stem = f"{item.name}-{title}-{setting}".strip("-").replace(" ", "-")
+            words = command_words(results, runs, setting)
+            sections.append(_measured(words, f"{title} {setting}".strip(), item.title, pictures / stem))
+    return sections
+
+
+def picture_sections(results: Results, pictures: Path) -> list[Section]:
+    """The pictures that the runs drew themselves, whose stems the item's command names."""
+    item, sections = results.plan.item, table_sections(results, pictures)
+    for title, runs in whole_groups(results):
+        section = Section(title)
+        for setting, run in runs.items():
+            for stem in item.command:
+                section.pictures += _pictures([run.path / f"{stem}.svg"], f"{setting}: {item.title}", pictures)
+        sections.append(section)
+    return sections
+
+
+def whole_groups(results: Results) -> Iterator[tuple[str, dict[str, Run]]]:
+    """The models of one seed on one data set, setting -> run, with a title, where all settings are finished."""
+    plan = results.plan
+    for data in plan.item.data:
+        for model in plan.models:
+            for seed in plan.item.seeds:
+                runs = {
+                    cell.setting: run
+                    for cell, run in results.runs.items()
+                    if cell[:2] == (data, model) and cell.seed == seed
+                }
+                if len(runs) == len(plan.item.settings):
+                    yield f"{data} {model} seed {seed}", runs
+
+
+def command_words(results: Results, runs: Mapping[str, Run], setting: str) -> list[str]:
+    """The words of the command for these runs; ``setting`` is the one of a command that is called for each."""
+    first = next(iter(runs.values()))
+    point = next(point for cell, point in results.plan.points.items() if results.runs.get(cell) is first)
+    flags = fill(point.flags, results.plan.files)
+    return [part for word in results.plan.item.command for part in _meant(word, runs, setting, flags)]
+
+
+def _meant(word: str, runs: Mapping[str, Run], setting: str, flags: Flags) -> list[str]:
+    if word == RUNS:
+        return [str(run.path) for run in runs.values()]
+    if word == EACH:
+        return [str(runs[setting].path)]
+    if word.startswith(RUN):
+        return [str(runs[word[len(RUN) : -1]].path)]
+    if word.startswith(RECORDS):
+        name, _, attack = word[len(RECORDS) : -1].rpartition(":")
+        run = runs[name or setting]
+        return [str(run.records_file(run.published, attack))]
+    if word == VALIDATION:
+        return [str(flags.get("validation_file") or flags.get("task_name") or flags["dataset_name"])]
+    if word.startswith("{"):
+        value = flags[word[1:-1]]
+        return list(map(str, value)) if isinstance(value, list) else [str(value)]
+    return [word]
+
+
+def _measured(words: Sequence[str], title: str, caption: str, folder: Path) -> Section:
+    command = [sys.executable, "-m", "hf_robust.cli", *words, "--output_dir", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
+        raise ValueError(f"the command of {folder.name} failed: {reason}")
+    pictures = _pictures(sorted(folder.glob("*.svg")), caption, folder.parent)
+    return Section(title, tables=list(_tables(done.stdout)), pictures=pictures)
+
+
+def _pictures(files: Sequence[Path], title: str, beside: Path) -> list[Picture]:
+    """Pictures for the page, whose stems are their paths beside it."""
+    found = []
+    for file in files:
+        stem = file.relative_to(beside).with_suffix("").as_posix()
+        found.append(Picture(stem, title, inline_svg(file, stem.replace("/", "-"), title)))
+    return found
+
+
+def _tables(text: str) -> Iterator[Table]:
+    """The Markdown tables that the command printed."""
+    lines: list[list[str]] = []
+    for line in [*text.splitlines(), ""]:
+        if line.startswith("|"):
+            lines.append([cell.strip() for cell in line.strip().strip("|").split("|")])
+        elif lines:
+            header, _, *rows = lines
+            yield Table("Measured", header, [[text_cell(cell) for cell in row] for row in rows])
+            lines = []

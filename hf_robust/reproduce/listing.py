@@ -1,0 +1,62 @@
+"""What can be reproduced, and what it takes: the list of items, and the runs of one item before they start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from hf_robust.reports import markdown_table
+from hf_robust.reproduce import item as item_files
+from hf_robust.reproduce.item import items, read_item
+from hf_robust.reproduce.layouts import MISSING
+from hf_robust.reproduce.needs import needs
+from hf_robust.reproduce.plan import Plan
+from hf_robust.runs import read_json
+from hf_robust.sweep.output import fetched
+from hf_robust.sweep.runs import folder_of, is_finished
+
+RECORDED = "results"
+"""Folder of a paper with the numbers of items that were run: ``<item>-<scale>.json``."""
+
+
+def recorded_scales(paper: str, name: str) -> list[str]:
+    """Scales at which an item was run for this package, with the number of runs if some are missing."""
+    found = []
+    for path in sorted((item_files.PAPERS / paper / RECORDED).glob(f"{name}-*.json")):
+        numbers, scale = read_json(path), path.stem.rpartition("-")[2]
+        done = len(numbers["runs"])
+        missing = len(numbers["missing"])
+        found.append(f"{scale} ({done} of {done + missing} runs)" if missing else scale)
+    return found
+
+
+def table_of_items(papers: Iterable[str]) -> str:
+    """A Markdown table: each item, what it shows, what it waits for, and the scales at which it was run here."""
+    rows = []
+    for paper in papers:
+        for name in items(paper):
+            item = read_item(paper, name)
+            state = f"waits for: {MISSING[item.layout]}" if item.layout in MISSING else ""
+            rows.append([paper, name, item.title, ", ".join(recorded_scales(paper, name)) or state or "not run here"])
+    return markdown_table(["paper", "item", "shows", "run here at"], rows)
+
+
+def dry_run(plan: Plan, address: str) -> str:
+    """The runs of an item with what they change, what they read, and how long they take.
+
+    Raises:
+        ValueError: the item or a run is wrong.
+    """
+    plan.check()
+    with fetched(address) as folder:
+        folders = [folder_of(folder, point) for point in plan.points.values()]
+        rows = [f"{'finished' if is_finished(run) else 'to run  '}  {run.name}" for run in folders]
+    read = needs(point.flags for point in plan.points.values())
+    return "\n".join(
+        [
+            f"{plan.item.source}: {plan.item.title}",
+            *plan.changes(),
+            *rows,
+            f"Reads: {', '.join(read)}.",
+            f"{len(rows)} runs in {address}, about {plan.hours():.1f} hours on two CPU cores.",
+        ]
+    )
