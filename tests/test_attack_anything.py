@@ -506,3 +506,32 @@ def test_a_target_names_keys_files_and_card(tmp_path: Path) -> None:
     assert "rows left out, whose label is good already" in str(results)
     with pytest.raises(ValueError, match="--attack_target great is no label of this task; its labels are bad, good"):
         attack(model_and_tokenizer(), ROWS, ONE_ATTACK, **{**flags, "attack_target": "great"})
+
+
+# ---- bfloat16 ----
+
+
+def test_bf16_runs_the_model_in_autocast_and_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("hf_robust.models.bf16.has_bf16", lambda device: True)
+    model, tokenizer = model_and_tokenizer()
+    seen = []
+    model.classifier.register_forward_hook(lambda module, inputs, output: seen.append(output.dtype))
+    plain = attack((model, tokenizer), ROWS, ONE_ATTACK, output_dir=tmp_path / "plain", **FLAGS)
+    assert set(seen) == {torch.float32} and "autocast" not in plain.card["precision"]
+    seen.clear()
+    rounded = attack((model, tokenizer), ROWS, ONE_ATTACK, output_dir=tmp_path / "bf16", bf16=True, **FLAGS)
+    assert set(seen) == {torch.bfloat16} and rounded.card["precision"]["autocast"] == "bfloat16"
+    scores = [[record.original_score for record in one.records["synonym"]] for one in (plain, rounded)]
+    assert scores[0] != scores[1] and np.allclose(*scores, atol=0.02)
+    # The journal of one is not read by the other.
+    again = attack((model, tokenizer), ROWS, ONE_ATTACK, output_dir=tmp_path / "bf16", **FLAGS)
+    assert [record.original_score for record in again.records["synonym"]] == pytest.approx(scores[0], abs=1e-6)
+
+
+def test_bf16_is_refused_where_it_has_no_effect(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, tokenizer = model_and_tokenizer()
+    with pytest.raises(ValueError, match="--bf16 needs a model and its tokenizer, and .* is a function of texts"):
+        attack(function_of(model, tokenizer), ROWS, ONE_ATTACK, bf16=True, **FLAGS)
+    monkeypatch.setattr("hf_robust.models.bf16.has_bf16", lambda device: False)
+    with pytest.raises(ValueError, match="--bf16 needs a processor or GPU that multiplies in bfloat16, and this cpu"):
+        attack((model, tokenizer), ROWS, ONE_ATTACK, bf16=True, **FLAGS)

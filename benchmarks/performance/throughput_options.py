@@ -17,6 +17,7 @@ from hf_robust.attacks import Attack, Example, attack_dataset
 from hf_robust.attacks.building import with_bug_fixes, with_early_exit, with_ranking
 from hf_robust.attacks.engine.requests import Columns
 from hf_robust.metrics import AttackRecord
+from hf_robust.models.bf16 import bf16_autocast, has_bf16
 
 # ---- options ----
 
@@ -47,16 +48,8 @@ def options_of(case: Case, name: str, noise: float) -> dict[str, Option]:
     if plain.ranking is not None and case.victim.can_align:
         options["--attack_ranking gradient"] = Option(with_ranking(plain, "gradient"))
     if has_bf16(case.victim.device):
-        kind = case.victim.device.type
-        options[BF16] = Option(plain, autocast=lambda: torch.autocast(kind, torch.bfloat16))
+        options[BF16] = Option(plain, autocast=bf16_autocast(case.victim.device))
     return options
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies matrices in bfloat16, so that it is no slower emulation."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def compare_options(case: Case, name: str, rounds: int, noise: float) -> list[Row]:

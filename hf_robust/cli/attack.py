@@ -27,6 +27,12 @@ RED, GREEN, RESET = "\x1b[31m", "\x1b[32m", "\x1b[0m"
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """The flags of a checkpoint, its data and the attacks, and those of a victim that is no checkpoint."""
     add_attack_flags(parser, model_needed=False)
+    parser.add_argument(
+        "--bf16",
+        action="store_true",
+        help="Run the model in bfloat16 autocast, on a processor or GPU that has it: faster, but rounding changes "
+        "some outcomes.",
+    )
     group = parser.add_argument_group("a victim that is no checkpoint")
     group.add_argument(
         "--victim",

@@ -83,6 +83,7 @@ class AttackOptions:
     max_seq_length: int | None = None
     """None for the length of the model's training (`text_length`)."""
     device: str | None = None
+    bf16: bool = False
     keep_queries: bool = False
     command_line: list[str] = field(default_factory=list)
     """The arguments of `hf-robust`, for the run card."""
@@ -117,7 +118,7 @@ def measure_attacks(options: AttackOptions, flags: AttackArguments, given: Given
     """
     given = given or GivenVictim()
     lexicons = check_and_load_lexicons(options, flags, given.lexicons)
-    opened = _opened(options, given)
+    opened = _opened(options, given).in_bf16(options.bf16)
     task = _task(options, flags, opened, lexicons, given.corpus)
     until = flags.sequence()
     require_reachable(task.attacks, task.examples, until)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import nsmallest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from hf_robust.attacks.engine.journal import Journal, prediction_of
 from hf_robust.attacks.engine.requests import Columns
 from hf_robust.attacks.recipes import BY_LABEL
 from hf_robust.models.architecture import precision
+from hf_robust.models.bf16 import bf16_autocast
 from hf_robust.models.weights import weights_hash
 from hf_robust.runs import Ranks, RunCard
 from hf_robust.wiring.restored import RestoredInference
@@ -50,6 +51,7 @@ class OpenedVictim:
         max_length: number of tokens at which texts are cut; None for a function of texts, which gets whole texts.
         black_box: the function of texts; None for a model.
         class_names: the function's own names of the classes, by id; empty if it has none.
+        bf16: whether the model runs in bfloat16 autocast.
     """
 
     name: str
@@ -60,6 +62,17 @@ class OpenedVictim:
     restored: RestoredInference = field(default_factory=RestoredInference)
     black_box: BlackBox | None = None
     class_names: tuple[str, ...] = ()
+    bf16: bool = False
+
+    def in_bf16(self, wanted: bool) -> OpenedVictim:
+        """The victim, which runs in bfloat16 autocast if ``wanted`` (``--bf16``).
+
+        Raises:
+            ValueError: it is a function of texts.
+        """
+        if wanted and self.black_box is not None:
+            raise ValueError(f"--bf16 needs a model and its tokenizer, and {self.name} is a function of texts.")
+        return replace(self, bf16=wanted)
 
     def config_for(
         self,
@@ -106,6 +119,8 @@ class OpenedVictim:
         if self.black_box is None:
             options: dict[str, Any] = {"max_length": max_length, "token_budget": token_budget}
             options["inference"] = self.restored.inference
+            if self.bf16:
+                options["autocast"] = bf16_autocast(next(self.model.parameters()).device)
             plain = (self.model, self.tokenizer)
             return Victim(*plain, **options) if vote is None else VotingVictim(*plain, vote=vote, **options)
         if vote is not None:
@@ -122,7 +137,8 @@ class OpenedVictim:
     def card(self, ranks: Ranks) -> RunCard:
         """Entries for the run card; what a function of texts was asked is counted over all ranks."""
         if self.black_box is None:
-            return {"precision": precision(self.model), **self.restored.card}
+            autocast = {"autocast": "bfloat16"} if self.bf16 else {}
+            return {"precision": {**precision(self.model), **autocast}, **self.restored.card}
         described = ranks.gather(self.black_box.describe())
         totals = {name: sum(each[name] for each in described) for name in ("asked", "retried")}
         return {"victim": described[0] | totals}
