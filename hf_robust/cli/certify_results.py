@@ -48,8 +48,8 @@ def about_attacks(options: argparse.Namespace) -> str:
     votes = options.attack_votes
     if options.rule == INTERVALS:
         return (
-            "The attacks are on the same network. One that only swaps words by this table gets no lower than certified "
-            "accuracy.\n"
+            "The attacks are on the same network. One that only swaps words by this table gets no lower than "
+            "certified accuracy.\n"
         )
     if not votes:
         return "The attacks are on the plain model, which has no certificate.\n"
