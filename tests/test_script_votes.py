@@ -196,7 +196,7 @@ WRONG: dict[str, tuple[list[str], dict[str, Any], str]] = {
     "fewer than none": (
         [*RUN, "--attacks", "synonym", "--attack_votes", "-1"],
         BOTH,
-        "--attack_votes must be at least 1, or 0 for the plain network, got -1",
+        "--attack_votes must be at least 1 .0: the plain network., got -1",
     ),
     "votes of another library": (
         [*RUN, "--attacks", "pwws", "--attack_votes", "5", "--attack_backend", "textattack"],

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hf_robust.attacks.control import RANDOM_PREFIX, check_controls
 from hf_robust.attacks.labels_and_columns import NO_RELATION
 from hf_robust.attacks.static import FILE_PREFIX
 from hf_robust.metrics import ConfidenceSequence
@@ -15,16 +16,6 @@ from hf_robust.words.protected import KINDS
 
 STANDARD = "standard"
 """The attack that is a fixed list of others (``hf_robust.attacks.standard``)."""
-RANDOM_PREFIX = "random:"
-"""Before the name of an attack: its random control (``hf_robust.attacks.control``)."""
-NO_CONTROL = {
-    STANDARD: "it is several attacks; name them one by one",
-    "input_reduction": "it succeeds on every text",
-    "hlbb": "its start is a random search already, and its result is the similarity",
-    "paraphrase": "it asks all of its texts",
-    "viper": "it draws its texts at random already",
-}
-"""Why these attacks have no random control."""
 _WITH_ANTONYMS = ("builtin", "wordnet")
 # Without --lexicon, --antonym_lexicon, --skip_labels and --word_vectors, which training methods and new models read.
 _NATIVE_ONLY = (
@@ -47,10 +38,9 @@ class AttackArguments:
     attacks: list[str] = field(
         default_factory=list,
         metadata={
-            "help": "Attacks to measure the model with, by name (`hf-robust attacks` lists them); standard runs a "
-            "fixed list of them as one, for numbers that can be compared; random:NAME, beside NAME, draws texts at "
-            "random with as many queries as NAME took; file:PATH reads labelled adversarial texts from a file, such "
-            "as AdvGLUE's. Default: none; of `hf-robust attack`: standard."
+            "help": "Attacks to measure the model with, by name (`hf-robust attacks` lists them). standard: a fixed "
+            "list of them as one; random:NAME, beside NAME: texts drawn blindly for as many queries; file:PATH: "
+            "labelled adversarial texts, such as AdvGLUE's. Default: none; of `hf-robust attack`: standard."
         },
     )
     attack_num_examples: int = field(default=500, metadata={"help": "Number of examples to attack; 0 or fewer: all."})
@@ -283,9 +273,7 @@ class AttackArguments:
                 f"got {self.attack_query_budget}."
             )
         if self.attack_votes < 0:
-            raise ValueError(
-                f"--attack_votes must be at least 1, or 0 for the plain network, got {self.attack_votes}."
-            )
+            raise ValueError(f"--attack_votes must be at least 1 (0: the plain network), got {self.attack_votes}.")
         if self.vote_mask_rate is not None and not 0 < self.vote_mask_rate < 1:
             raise ValueError(
                 f"--vote_mask_rate must lie between 0 and 1, got {self.vote_mask_rate:g}; RanMASK takes 0.3 to 0.9."
@@ -295,7 +283,7 @@ class AttackArguments:
         if self.attack_token_budget is not None and self.attack_token_budget < 1:
             raise ValueError(f"--attack_token_budget must be at least 1, got {self.attack_token_budget}.")
         self._check_goals()
-        self._check_controls()
+        check_controls(self)
         if not 0 <= self.min_similarity <= 1:
             raise ValueError(f"--min_similarity must lie in [0, 1], got {self.min_similarity}.")
         if self.attack_max_changed is not None and not 0 < self.attack_max_changed <= 1:
@@ -344,23 +332,6 @@ class AttackArguments:
                     "one of the two out."
                 )
 
-    def _check_controls(self) -> None:
-        """Refuse a random control without its attack, of an attack without one, or of searches that are cut short."""
-        for name in self.controls:
-            control = f"--attacks {RANDOM_PREFIX}{name}"
-            if name in NO_CONTROL:
-                raise ValueError(f"{control}: {name} has no random control, since {NO_CONTROL[name]}; leave it out.")
-            if name not in self.recipes:
-                raise ValueError(f"{control} takes as many queries as {name} took; name {name} too.")
-            if self.attack_backend != "native":
-                raise ValueError(f"{control} is for --attack_backend native; leave one of the two out.")
-            flags = {"attack_warm_start": self.attack_warm_start, "attack_until_interval": self.attack_until_interval}
-            for flag in (flag for flag, value in flags.items() if value):
-                raise ValueError(
-                    f"{control} takes the queries of whole searches on all rows, and --{flag} cuts them short; leave "
-                    "one of the two out."
-                )
-
     def sequence(self) -> ConfidenceSequence | None:
         """The confidence sequence that ``--attack_until_interval`` asks for; None to attack all rows."""
         return None if self.attack_until_interval is None else ConfidenceSequence(self.attack_until_interval / 100)
@@ -379,11 +350,6 @@ class AttackArguments:
     def recipes(self) -> list[str]:
         """Names of the attacks, without files of adversarial texts and without random controls."""
         return [name for name in self.attacks if not name.startswith((FILE_PREFIX, RANDOM_PREFIX))]
-
-    @property
-    def controls(self) -> list[str]:
-        """Names of the attacks that have a random control."""
-        return [name.removeprefix(RANDOM_PREFIX) for name in self.attacks if name.startswith(RANDOM_PREFIX)]
 
     @property
     def names(self) -> list[str]:

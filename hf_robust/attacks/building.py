@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from hf_robust.attacks.arguments import STANDARD, AttackArguments
 from hf_robust.attacks.attack import Attack, AttackOrForeign
-from hf_robust.attacks.control import control_of
+from hf_robust.attacks.control import control_of, controls_among
 from hf_robust.attacks.labels_and_columns import resolve_frozen_columns, resolve_skip_labels, resolve_target
 from hf_robust.attacks.languages import check_attacks, in_language
 from hf_robust.attacks.parts.candidates import AnyOf, Candidates, FromLexicon
@@ -171,7 +171,7 @@ def build_attacks(
             continue
         attack = _with_flags(ATTACKS[name](resources), args)
         built[args.name_of(name)] = attack if target is None else with_target(attack, target)
-    for name in map(args.name_of, args.controls):
+    for name in map(args.name_of, controls_among(args.attacks)):
         controlled = built[name]
         assert isinstance(controlled, Attack)
         built[f"{name}_random"] = control_of(controlled, name)

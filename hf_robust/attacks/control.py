@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from hf_robust.attacks.arguments import RANDOM_PREFIX
 from hf_robust.attacks.attack import Attack, AttackOrForeign
 from hf_robust.attacks.parts.flips import GradientFlips
 from hf_robust.attacks.parts.random_search import RandomSearch
 from hf_robust.attacks.parts.suffix import AT_RANDOM, SuffixTokens
 from hf_robust.metrics import AttackRecord
 
+if TYPE_CHECKING:
+    from hf_robust.attacks.arguments import AttackArguments
+
+RANDOM_PREFIX = "random:"
+"""Before the name of an attack in ``--attacks``: its random control."""
+NO_CONTROL = {
+    "standard": "it is several attacks; name them one by one",
+    "input_reduction": "it succeeds on every text",
+    "hlbb": "its start is a random search already, and its result is the similarity",
+    "paraphrase": "it asks all of its texts",
+    "viper": "it draws its texts at random already",
+}
+"""Why these attacks have no random control."""
 Result = TypeVar("Result")
 DRAWS = 256
 """Number of words drawn for a flip: most of them are rejected by the constraints, which cost no query."""
@@ -58,3 +70,30 @@ def with_queries_of(attack: AttackOrForeign, results: Mapping[str, Sequence[Atta
 def without_controls(attacks: Mapping[str, AttackOrForeign], results: Mapping[str, Result]) -> dict[str, Result]:
     """Results by attack name, without those of controls, which are no part of a worst case."""
     return {name: result for name, result in results.items() if not is_control(attacks[name])}
+
+
+def controls_among(attacks: Sequence[str]) -> list[str]:
+    """Names of the attacks that have a random control, by the values of ``--attacks``."""
+    return [name.removeprefix(RANDOM_PREFIX) for name in attacks if name.startswith(RANDOM_PREFIX)]
+
+
+def check_controls(args: AttackArguments) -> None:
+    """Refuse a random control without its attack, of an attack that has none, or of searches that are cut short.
+
+    Raises:
+        ValueError: such a control is named.
+    """
+    for name in controls_among(args.attacks):
+        control = f"--attacks {RANDOM_PREFIX}{name}"
+        if name in NO_CONTROL:
+            raise ValueError(f"{control}: {name} has no random control, since {NO_CONTROL[name]}; leave it out.")
+        if name not in args.recipes:
+            raise ValueError(f"{control} takes as many queries as {name} took; name {name} too.")
+        if args.attack_backend != "native":
+            raise ValueError(f"{control} is for --attack_backend native; leave one of the two out.")
+        flags = {"attack_warm_start": args.attack_warm_start, "attack_until_interval": args.attack_until_interval}
+        for flag in (flag for flag, value in flags.items() if value):
+            raise ValueError(
+                f"{control} takes the queries of whole searches on all rows, and --{flag} cuts them short; leave one "
+                "of the two out."
+            )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hf_robust.attacks.arguments import RANDOM_PREFIX
+from hf_robust.attacks.control import RANDOM_PREFIX
 from hf_robust.metrics import Aim, aim_of
 from hf_robust.runs import Run, attack_names
 

@@ -15,8 +15,15 @@ from tiny import SYNONYMS, build_model, build_tokenizer, review_rows
 
 from hf_robust import attack as measure
 from hf_robust.attacks import ATTACKS, AttackArguments, Example, attack_dataset, build_attacks
-from hf_robust.attacks.arguments import NO_CONTROL, STANDARD
-from hf_robust.attacks.control import control_of, is_control, with_queries_of, without_controls
+from hf_robust.attacks.arguments import STANDARD
+from hf_robust.attacks.control import (
+    NO_CONTROL,
+    control_of,
+    controls_among,
+    is_control,
+    with_queries_of,
+    without_controls,
+)
 from hf_robust.attacks.engine.trial import Trial
 from hf_robust.reports.sanity import gather_evidence
 from hf_robust.reports.sanity.random_control import random_control
@@ -152,7 +159,7 @@ def test_what_is_no_control_is_one_sentence() -> None:
 def test_controls_come_last_and_keep_the_target() -> None:
     flags = {"lexicon": "builtin", "pos_tagger": "none", "attack_target": "good"}
     args = AttackArguments(attacks=["random:synonym", "synonym", "textfooler"], **flags)
-    assert args.recipes == ["synonym", "textfooler"] and args.controls == ["synonym"]
+    assert args.recipes == ["synonym", "textfooler"] and controls_among(args.attacks) == ["synonym"]
     built = build_attacks(args, None, None, ["bad", "fair", "good"], ["sentence"])
     assert list(built) == ["synonym_to_good", "textfooler_to_good", "synonym_to_good_random"]
     assert built["synonym_to_good_random"].goal == built["synonym_to_good"].goal

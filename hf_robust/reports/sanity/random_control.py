@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hf_robust.attacks.arguments import NO_CONTROL, RANDOM_PREFIX
+from hf_robust.attacks.control import NO_CONTROL, RANDOM_PREFIX
 from hf_robust.reports.cells import percent
 from hf_robust.reports.sanity.commands import attack_command
 from hf_robust.reports.sanity.evidence import Evidence, MeasuredAttack
