@@ -403,3 +403,19 @@ def test_the_words_of_a_command_stand_for_runs_and_flags(stage: Stage) -> None:
 def test_a_missing_tool_has_no_sentence_where_it_is_there(stage: Stage) -> None:
     assert missing_tool(read_item("small", "table1")) is None
     assert "to run" in dry_run(Plan(read_item("small", "table1"), scales()["tiny"], stage.folder), str(stage.output))
+
+
+@pytest.mark.parametrize(
+    "file", sorted(PAPERS.glob("*/results/*.json")), ids=lambda file: f"{file.parts[-3]}-{file.stem}"
+)
+def test_recorded_numbers_are_of_an_item_and_a_scale_and_have_the_papers_numbers(file: Path) -> None:
+    numbers = json.loads(file.read_text(encoding="utf-8"))
+    item = read_item(numbers["paper"], numbers["item"])
+    assert (file.parts[-3], file.stem) == (item.paper, f"{item.name}-{numbers['scale']}") and numbers[
+        "scale"
+    ] in scales()
+    for cell in numbers["cells"]:
+        assert cell["metric"] == Plan(item, scales()[numbers["scale"]]).metric(cell["column"], cell["data"])
+        row = item.numbers.get(cell["data"], {}).get(cell["model"], {}).get(cell["setting"])
+        assert len(item.over) > 1 or cell["paper"] == (row and row[list(item.columns).index(cell["column"])])
+        assert set(cell["runs"]) <= set(numbers["runs"]) and len(cell["runs"]) >= cell["n"]
