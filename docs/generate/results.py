@@ -17,6 +17,7 @@ from benchmarks.study import (
     gpu_table,
     large_data_table,
     leaderboard_part,
+    runs_page,
     sharded_table,
     standard_page,
     study_page,
@@ -33,6 +34,7 @@ from hf_robust.runs import load_run
 
 PAGES: dict[str, Callable[[Path], str]] = {
     "study": study_page.page,
+    "runs": runs_page.page,
     "balanced": balanced_page.page,
     "budgets": budgets_page.page,
     "attacks": attack_tables.full,
