@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.study.bat_claims import FILE, METHODS
 from benchmarks.study.paired import read, with_classes
-from benchmarks.study.study_page import BAT_TITLES as TITLES
+from benchmarks.study.titles import BAT_TITLES as TITLES
 from hf_robust.reports import load_runs, markdown_table, percent, table_of_runs
 from hf_robust.runs import STATUSES_FILE, load_run
 
@@ -55,8 +55,8 @@ def page(results: Path) -> str:
             parts.append(claims_table(claims[name]))
     parts.append(ablations(results))
     parts.append(
-        "Intervals of differences in success rates are 95 % bootstrap intervals over examples; they do not cover the "
-        "spread between seeds, which is in the last column. Seconds were measured while other runs shared the two "
+        "Intervals of differences in success rates are 95 % intervals over examples and seeds; verdicts are corrected "
+        "for the number of checks of a claim. Seconds were measured while other runs shared the two "
         "cores and are no measure of a method's cost. [Run the experiments again](../docs/experiments.md) has the "
         "commands, and reasons why some claims fail here."
     )

@@ -16,11 +16,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.study import paper_numbers as paper
-from benchmarks.study.checks import ACCURACY, NORMAL, NOT_SPLIT, Row, claim, counted_once
+from benchmarks.study.checks import ACCURACY, NORMAL, Row, claim, counted_once
+from benchmarks.study.decide import decide
 from benchmarks.study.distances import CONTENT, FUNCTION
 from benchmarks.study.experiment import Comparison, TextExperiment, compare, compare_asr, seed_of
 from benchmarks.study.paired import read, runs_by_seed, runs_of, statuses_of
+from benchmarks.study.power import linear_parts, variance_of
 from benchmarks.study.stored import EXPERIMENTS, RESULTS
+from benchmarks.study.voids import NOT_SPLIT
 from hf_robust.metrics import Difference, paired_difference, wilson_interval
 from hf_robust.metrics.paired import POINTS, Outcomes, rates
 
@@ -152,6 +155,7 @@ def c5(experiment: TextExperiment) -> list[Row]:
             models,
             method="bat_triplet",
             quantity=quantity,
+            printed=round(paper.BAT_4[SMALL][quantity] - paper.BAT_4[LARGE][quantity], 1),
             above=-limit,
             below=limit,
         )
@@ -184,8 +188,10 @@ def difference_of_differences(experiment: TextExperiment, models: tuple[str, ...
     if not seeds or len({tuple(row) for side in outcomes for row in side}) != 1:
         return None
     a, b, c, d = (np.array([list(row.values()) for row in side]) for side in outcomes)
+    parts_a, parts_b, parts_c, parts_d = map(linear_parts, (a, b, c, d))
+    variance = variance_of(parts_b - parts_a - parts_d + parts_c)
     difference: Difference = paired_difference(np.stack([a, d], axis=-1), np.stack([b, c], axis=-1), summed_rates)
-    return Comparison(difference, a.shape[1], tuple(seeds))
+    return Comparison(difference, a.shape[1], tuple(seeds), variance=variance)
 
 
 def summed_rates(outcomes: Outcomes) -> Outcomes:
@@ -205,7 +211,7 @@ def check_all(results: Path = RESULTS, files: Path = EXPERIMENTS) -> dict[str, l
             checks[path.stem] = checks_of(TextExperiment(path, results / path.stem))
     sweep = TextExperiment(files / f"{SWEEP}.json", results / SWEEP)
     rows = counted_once(sweep.folder, [*c2(sweep), *c5(sweep), *c7(sweep)])
-    return {**checks, **({SWEEP: rows} if rows else {})}
+    return decide({**checks, **({SWEEP: rows} if rows else {})})
 
 
 def main(results: Path = RESULTS, files: Path = EXPERIMENTS) -> None:

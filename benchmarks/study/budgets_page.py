@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.study.experiment import Comparison, TextExperiment, compare, compare_asr
-from benchmarks.study.paired import ACCURACY, accuracy_of, outcomes, runs_of, verdict
+from benchmarks.study.paired import ACCURACY, FAILS, HOLDS, accuracy_of, outcomes, runs_of, verdict
 from benchmarks.study.stored import EXPERIMENTS
 from hf_robust.metrics.paired import rates
 from hf_robust.reports import markdown_table, percent
@@ -59,11 +59,11 @@ def verdict_of(experiment: TextExperiment, name: str) -> str:
     if experiment.near_chance(normal):
         return VOID
     accurate, lowered = verdict(accuracy.difference, above=-LOST), verdict(antonym.difference, below=0.0)
-    if accurate == "does not hold":  # also near chance: lost accuracy is lost
+    if accurate == FAILS:  # also near chance: lost accuracy is lost
         return NOT_KEPT
     if experiment.near_chance(name):
         return VOID
-    return NOT_KEPT if lowered == "does not hold" else KEPT if accurate == lowered == "holds" else OPEN
+    return NOT_KEPT if lowered == FAILS else KEPT if accurate == lowered == HOLDS else OPEN
 
 
 def row(experiment: TextExperiment, name: str) -> list[str]:

@@ -1,52 +1,43 @@
-"""How a check of a claim is made, when it is void, and that each measurement counts once.
+"""How a check of a claim is made, and that each measurement counts once.
 
-A check is a row: a difference with its interval, the settings that it compares (``runs``, the control first), the
-control in words (``control``), a verdict and its reason. A check is *void*, and does not count, if one of its runs is
-near chance: a model that has learnt almost nothing gives the same answer under any attack, and its lost accuracy is
-not the cost of a method. It is also void if it measures something other than the claim, or if an earlier check of the
-claim has the same outcomes. Only checks whether training collapses use runs near chance.
+A check is a row: a difference with its interval, the limits that the claim puts on it (``above``, ``below``), the
+variances of its paired differences, the settings that it compares (``runs``, the control first), the control in words
+(``control``), a verdict and its reason. `benchmarks.study.voids` says when a check is void, `benchmarks.study.decide`
+what all checks of a claim come to.
 """
 
 from __future__ import annotations
 
 import statistics
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.study.controls import with_control
 from benchmarks.study.experiment import Comparison, Experiment, TextExperiment
 from benchmarks.study.measures import ATTACK
-from benchmarks.study.paired import ACCURACY, COLLAPSE, VOID, accuracy_of, runs_by_seed, verdict
+from benchmarks.study.paired import (
+    ACCURACY,
+    COLLAPSE,
+    FAILS,
+    HOLDS,
+    OPEN,
+    VOID,
+    accuracy_of,
+    check_row,
+    runs_by_seed,
+)
+from benchmarks.study.voids import REPEATED, by_rules, is_void
 from hf_robust.runs import read_statuses
 
 Row = dict[str, Any]
 NORMAL = "normal"
 CLEAN_LOSS = 1.5
 """Points of clean accuracy that count as kept."""
-REPEATED = "void: counted above"
-DROPPED = "void: failed rows dropped"
-NO_RIVAL = "void: no rival of the paper"
-NO_FROZEN = "void: no frozen control"
-NOT_SPLIT = "void: function words not apart"
-OTHER_QUANTITY = "void: not what the paper measures"
-KNOWN = (VOID, REPEATED, DROPPED, NO_RIVAL, NO_FROZEN, NOT_SPLIT, OTHER_QUANTITY)
-
-
-def is_void(verdict: str) -> bool:
-    """Whether a verdict is one of the void ones."""
-    return verdict.startswith("void")
-
-
-def void_reasons(verdicts: Iterable[str]) -> str:
-    """Number of void checks with reasons: ``6 void (4 near chance, 2 counted above)``; empty if there are none."""
-    counts = Counter(verdict.partition(": ")[2] for verdict in verdicts if is_void(verdict))
-    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
-    return f"{counts.total()} void ({reasons})" if counts else ""
 
 
 def judged(experiment: Experiment, row: Row, runs: Sequence[str], control: str | None = None, void: str = "") -> Row:
-    """The row with its control; void if one of ``runs`` is near chance, or for the reason ``void``.
+    """The row with its control; void if one of ``runs`` is near chance, for the reason ``void``, or by `RULES`.
 
     Args:
         runs: the settings that the row compares or depends on, the control first.
@@ -57,8 +48,8 @@ def judged(experiment: Experiment, row: Row, runs: Sequence[str], control: str |
     guessing = [name for name in runs if experiment.near_chance(name)]
     if guessing:
         why = f"{', '.join(guessing)} near or below chance (accuracy below {100 * experiment.least_accuracy:.0f} %)"
-        return {**checked, "verdict": VOID, "why": why}
-    return {**checked, "verdict": void} if void else checked
+        return {**checked, "verdict": VOID, "why": why, "beside": None}
+    return with_control(experiment.folder, by_rules(experiment.folder, {**checked, "verdict": void or row["verdict"]}))
 
 
 def counted_once(folder: Path, rows: Sequence[Row]) -> list[Row]:
@@ -119,12 +110,7 @@ def claim(
         return []
     limits = {key: more.pop(key) for key in ("above", "below") if key in more}
     options = {key: more.pop(key) for key in ("control", "void") if key in more}
-    row = {
-        "claim": number,
-        "text": text,
-        **comparison.difference._asdict(),
-        "verdict": verdict(comparison.difference, **limits),
-    }
+    row = check_row(number, text, comparison.difference, comparison.variance, **limits)
     row |= {
         "unit": comparison.unit,
         "examples": comparison.examples,
@@ -140,9 +126,9 @@ def reason(comparison: Comparison, decided: str, limits: dict[str, float]) -> st
     """The verdict's reason: where the interval lies, its width, and the spread of the seeds."""
     limits_in_words = " and ".join(f"{key} {limit:g}" for key, limit in limits.items())
     position = {
-        "holds": f"the whole interval is {limits_in_words}",
-        "does not hold": f"no part of the interval is {limits_in_words}",
-        "undecided": f"the interval (half width {comparison.width:.2g}) is not wholly {limits_in_words}",
+        HOLDS: f"the whole interval is {limits_in_words}",
+        FAILS: f"no part of the interval is {limits_in_words}",
+        OPEN: f"the interval (half width {comparison.width:.2g}) is not wholly {limits_in_words}",
     }[decided]
     values = comparison.difference.by_seed
     seeds = f"{len(values)} seeds, sd {statistics.stdev(values):.2g}" if len(values) > 1 else "one seed"

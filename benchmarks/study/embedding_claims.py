@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.study.checks import ACCURACY, NO_FROZEN, Row, counted_once, judged
+from benchmarks.study.checks import ACCURACY, Row, counted_once, judged
+from benchmarks.study.controls import FROZEN
+from benchmarks.study.decide import decide_claims
 from benchmarks.study.experiment import RECIPES, Experiment
 from benchmarks.study.paired import (
     VOID,
     accuracy_difference,
+    attack_variance,
     check_row,
     paired_outcomes,
     read,
@@ -40,8 +44,6 @@ FILE = "embedding_claims.json"
 LINEARISATION = "embedding_linearisation"
 
 WRAPPED = {name: trainer.wraps for name, trainer in METHODS.items() if issubclass(trainer, AdaptiveTrainer)}
-FROZEN = "_frozen"
-"""Suffix of the settings whose weights are frozen (``--w_lr 0``)."""
 ALLOWED_LOSS = 1.0
 PAPER = {
     "sst2": {
@@ -91,11 +93,12 @@ def quantity_name(quantity: str) -> str:
 def with_examples(
     experiment: Experiment, row: dict[str, Any], first: str, second: str, quantity: str
 ) -> dict[str, Any]:
-    """The row with its method, quantity, unit and number of examples."""
+    """The row with its method, quantity, unit, number of examples, and variances under an attack."""
     if quantity == ACCURACY:
         examples = read(runs_of(experiment.folder, first)[0] / "run_card.json")["data"]["eval_samples"]
     else:
         examples = paired_outcomes(experiment.folder, first, second, quantity)[0].shape[1]
+        row = {**row, "variance": asdict(attack_variance(experiment.folder, first, second, quantity))}
     return {**row, "method": second, "quantity": quantity, "unit": "points", "examples": examples}
 
 
@@ -103,7 +106,7 @@ def c17(experiment: Experiment) -> list[dict[str, Any]]:
     """C17: an adaptive method is more robust than the method that it wraps, at the same clean accuracy.
 
     An adaptive method also trains at another point than the wrapped method, whatever its weights. A gain is due to the
-    weights only if the method is also more robust than with frozen weights; without that control the check is void.
+    weights only if the method is also more robust than with frozen weights (`benchmarks.study.controls`).
     """
     rows = []
     for adaptive, wrapped in WRAPPED.items():
@@ -123,10 +126,7 @@ def c17(experiment: Experiment) -> list[dict[str, Any]]:
                 )
             row["paper"] = PAPER.get(experiment.name.split("_")[1], {}).get(adaptive, {}).get(quantity)
             row = with_examples(experiment, row, wrapped, adaptive, quantity)
-            gain = quantity != ACCURACY and row["verdict"] == "holds"
-            rows.append(
-                judged(experiment, row, (wrapped, adaptive), void=NO_FROZEN if gain and not has_frozen else "")
-            )
+            rows.append(judged(experiment, row, (wrapped, adaptive)))
             if has_frozen and quantity != ACCURACY:
                 text = f"{adaptive} above its frozen weights: {quantity_name(quantity)}"
                 row = check_row("C17", text, difference_in(experiment, frozen, adaptive, quantity), above=0.0)
@@ -154,7 +154,7 @@ def direction(difference: Difference) -> str:
     """Side of 0 on which the whole interval lies."""
     if difference.low > 0:
         return "higher"
-    return "lower" if difference.high < 0 else "undecided"
+    return "lower" if difference.high < 0 else "neither"
 
 
 def c19(file: Path) -> list[dict[str, Any]]:
@@ -276,7 +276,7 @@ def check_all(results: Path = RESULTS, files: Path = EXPERIMENTS) -> dict[str, d
         rows = c19(file)
         if rows:
             results_by_experiment[file.stem] = {"claims": rows}
-    return results_by_experiment
+    return decide_claims(results_by_experiment)
 
 
 def main(results: Path = RESULTS, files: Path = EXPERIMENTS) -> None:

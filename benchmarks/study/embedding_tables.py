@@ -304,7 +304,7 @@ def bold_if_decided(row: dict[str, Any] | None) -> str:
     text = f"{row['value']:+.1f} [{row['low']:+.1f}, {row['high']:+.1f}]"
     if row["verdict"] in ("higher", "lower"):
         return f"**{text}**"
-    return text if row["verdict"] == "undecided" else f"{text} ({row['verdict']})"
+    return text if row["verdict"] == "neither" else f"{text} ({row['verdict']})"
 
 
 # ---- the sweep ----
@@ -350,10 +350,9 @@ def limits() -> str:
     """Sentences on what the tables do not show."""
     return (
         "Intervals of differences in robust accuracy are 95 % bootstrap intervals over the same examples, of "
-        "differences in clean accuracy those of two independent rates, of C19 the range over rounds; none covers the "
-        "spread between seeds. A check holds if its whole interval lies on the claim's side. It is void if a model is "
-        "near chance (its accuracy less than a fifth of the way from the larger class's share to 1), if a gain has no "
-        "control with frozen weights, or if an earlier check has the same outcomes. The last column is the paper's "
+        "differences in clean accuracy those of two independent rates, of C19 the range over rounds. Those of checks "
+        "cover the spread between seeds too, and their verdicts are corrected for the number of checks of a claim; "
+        "the page of claims says how verdicts are reached and when a check is void. The last column is the paper's "
         "number, of BERT-base on its own samples. Step sizes were chosen for small models and not tuned for each "
         "method, so the table does not rank the methods. Robust accuracies are low because the models are small and "
         "the attacks have no sentence encoder."

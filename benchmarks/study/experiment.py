@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import statistics
 from collections.abc import Callable
@@ -18,11 +19,13 @@ from benchmarks.study.paired import (
     accuracy_difference,
     accuracy_of,
     asr_difference,
+    attack_variance,
     read,
     robust_difference,
     runs_of,
     shared_runs,
 )
+from benchmarks.study.power import Variance, linear_parts, variance_of
 from benchmarks.study.stored import EXPERIMENTS, RESULTS
 from hf_robust.metrics import Difference, paired_difference
 from hf_robust.metrics.guessing import least_accuracy
@@ -155,12 +158,13 @@ def consistency_of(run: Path, where: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A difference, the number of its examples, and its seeds."""
+    """A difference, the number of its examples, its seeds, and its variances if outcomes of examples have them."""
 
     difference: Difference
     examples: int
     seeds: tuple[int, ...]
     unit: str = "points"
+    variance: Variance | None = None
 
     @cached_property
     def width(self) -> float:
@@ -195,11 +199,13 @@ def compare_values(
         return None
     columns = sorted({idx for pair in runs for run in pair for idx in values(run)}, key=int)
     sides = [np.array([[values(pair[side]).get(idx, np.nan) for idx in columns] for pair in runs]) for side in (0, 1)]
+    parts = (linear_parts(sides[1]) - linear_parts(sides[0])) * (scale / POINTS)
     scaled: Callable[[Outcomes], Outcomes] = lambda outcomes: rates(outcomes) * (scale / POINTS)  # noqa: E731
     counts = [len(values(run)) for pair in runs for run in pair]
     seeds = tuple(seed_of(pair[0]) for pair in runs)
     unit = "points" if scale == POINTS else "nats"
-    return Comparison(paired_difference(*sides, scaled), min(counts), seeds, unit)
+    variance = variance_of(parts).per(min(counts) / len(columns))
+    return Comparison(paired_difference(*sides, scaled), min(counts), seeds, unit, variance)
 
 
 def compare(experiment: TextExperiment, first: str, second: str, quantity: str) -> Comparison | None:
@@ -213,7 +219,8 @@ def compare(experiment: TextExperiment, first: str, second: str, quantity: str) 
     if quantity == ACCURACY:
         return Comparison(accuracy_difference(experiment.folder, first, second), eval_samples(shared[0]), seeds)
     difference = robust_difference(experiment.folder, first, second, quantity)
-    return Comparison(difference, len(read(shared[0] / STATUSES_FILE)[quantity]), seeds)
+    variance = attack_variance(experiment.folder, first, second, quantity)
+    return Comparison(difference, len(read(shared[0] / STATUSES_FILE)[quantity]), seeds, variance=variance)
 
 
 def compare_asr(experiment: TextExperiment, first: str, second: str, attack: str) -> Comparison | None:
@@ -221,7 +228,9 @@ def compare_asr(experiment: TextExperiment, first: str, second: str, attack: str
     comparison = compare(experiment, first, second, attack)
     if comparison is None:
         return None
-    return Comparison(asr_difference(experiment.folder, first, second, attack), comparison.examples, comparison.seeds)
+    difference = asr_difference(experiment.folder, first, second, attack)
+    variance = attack_variance(experiment.folder, first, second, attack, linear_parts)
+    return dataclasses.replace(comparison, difference=difference, variance=variance)
 
 
 def contrast_accuracies(experiment: TextExperiment, weights: dict[str, float]) -> Comparison | None:

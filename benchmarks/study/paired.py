@@ -10,16 +10,19 @@ from __future__ import annotations
 import dataclasses
 import json
 import statistics
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.study.power import Variance, robust_parts, variance_of
 from benchmarks.study.stored import EXPERIMENTS
 from hf_robust.metrics import Difference, paired_difference
 from hf_robust.metrics.paired import OUTCOMES, POINTS, Outcomes, rates, robust
 from hf_robust.runs import STATUSES_FILE, Run, read_history, read_statuses
 
+HOLDS, FAILS, OPEN = "holds", "does not hold", "not decidable here"
 VOID = "void: near chance"
 ACCURACY, COLLAPSE = "accuracy", "collapse"
 
@@ -94,6 +97,14 @@ def robust_difference(experiment: Path, first: str, second: str, attack: str) ->
     return paired_difference(*paired_outcomes(experiment, first, second, attack), robust)
 
 
+def attack_variance(
+    experiment: Path, first: str, second: str, attack: str, parts: Callable[[Outcomes], Outcomes] = robust_parts
+) -> Variance:
+    """Variances of the paired difference in robust accuracy, or in the rate that ``parts`` splits, in points."""
+    base, other = paired_outcomes(experiment, first, second, attack)
+    return variance_of(parts(other) - parts(base))
+
+
 def accuracy_of(run: Path) -> float:
     """Clean accuracy on the whole evaluation set after the last epoch."""
     return float(read_history(run)[-1]["accuracy"])
@@ -111,12 +122,22 @@ def accuracy_difference(experiment: Path, first: str, second: str) -> Difference
 
 
 def verdict(difference: Difference, above: float = -np.inf, below: float = np.inf) -> str:
-    """Whether the whole interval lies in (above, below): holds, does not hold, or undecided."""
+    """Whether the whole interval lies in (above, below): holds; outside: does not hold; else not decidable here."""
     if above < difference.low and difference.high < below:
-        return "holds"
-    return "does not hold" if difference.high < above or difference.low > below else "undecided"
+        return HOLDS
+    return FAILS if difference.high < above or difference.low > below else OPEN
 
 
-def check_row(claim: str, text: str, difference: Difference, **side: float) -> dict[str, Any]:
-    """A check of a claim: the difference with its verdict."""
-    return {"claim": claim, "text": text, **difference._asdict(), "verdict": verdict(difference, **side)}
+def check_row(
+    claim: str, text: str, difference: Difference, variance: Variance | None = None, **side: float
+) -> dict[str, Any]:
+    """A check of a claim: the difference with its limits, its verdict, and its variances where outcomes have them."""
+    return {
+        "claim": claim,
+        "text": text,
+        **difference._asdict(),
+        "above": side.get("above"),
+        "below": side.get("below"),
+        "verdict": verdict(difference, **side),
+        "variance": dataclasses.asdict(variance) if variance else None,
+    }

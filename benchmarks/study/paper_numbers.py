@@ -95,3 +95,12 @@ BAT = {
     },
 }
 """BAT, Tables 2, 5 and 6, BERT-base: clean accuracy and the success rates of both attacks."""
+
+BAT_1 = {"normal": {"antonym": 57.5, "synonym": 36.6}, "a2t": {"antonym": 56.5, "synonym": 21.7}}
+"""BAT, Table 1, BERT-base on MNLI-m: success rates of both attacks."""
+
+BAT_4 = {
+    "batch8": {"accuracy": 84.5, "antonym": 34.6, "synonym": 25.7},
+    "batch32": {"accuracy": 84.7, "antonym": 32.2, "synonym": 25.8},
+}
+"""BAT, Table 4, BERT-base on MNLI: bat_triplet at two batch sizes."""

@@ -2,6 +2,7 @@
 
     python -m benchmarks.study.run benchmarks/experiments/NAME.json... --data DIR [--jobs 2] [--work DIR]
     python -m benchmarks.study.run benchmarks/experiments/NAME.json... --data DIR --backend ray
+    python -m benchmarks.study.run benchmarks/experiments/NAME.json... --plan    which further seeds decide what
 
 With Ray, all machines must share the folder of the checkout, DIR and the ``--work`` folder.
 
@@ -152,12 +153,20 @@ def run_all(jobs: Sequence[tuple[Path, dict[str, Any]]], work: Path, backend: Ba
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("experiments", nargs="+", type=Path)
-    parser.add_argument("--data", type=Path, required=True, help="folder with snli/, mrpc/, resources/, ...")
+    parser.add_argument("--data", type=Path, help="folder with snli/, mrpc/, resources/, ...; runs need it")
+    parser.add_argument("--plan", action="store_true", help="run nothing: print which further seeds decide what")
     parser.add_argument("--work", type=Path, default=WORK, help="scratch folder for the runs")
     parser.add_argument("--seeds", nargs="+", type=int, help="run only these seeds of the experiments")
     parser.add_argument("--only", nargs="+", default=["*"], help="run only settings whose names match these patterns")
     add_backend_flags(parser)
     options = parser.parse_args()
+    if options.plan:
+        from benchmarks.study.plan import plan  # it reads the verdicts, which are made of runs
+
+        print("\n".join(plan(options.experiments)))
+        return
+    if options.data is None:
+        parser.error("name the folder of the data sets by --data, or print the plan by --plan.")
     attacks = [path for path in options.experiments if "attack" in json.loads(path.read_text(encoding="utf-8"))]
     for path in attacks:
         print(f"{path.name} is left out; run it by benchmarks.study.run_attacks")

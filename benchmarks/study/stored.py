@@ -1,6 +1,7 @@
 """Storage of results: one committed JSON-lines file for each experiment, with one line for each run.
 
-    python -m benchmarks.study.stored          packs and commits new results
+    python -m benchmarks.study.stored                       packs and commits new results
+    python -m benchmarks.study.stored EXPERIMENT/RUN        prints the run card of a committed run, and its line
 
 A line holds the small files of a run by name. ``RESULTS`` is a folder outside version control in which these files are
 unpacked into one folder for each run, as ``hf_robust`` reads and writes them. An experiment is unpacked again if its
@@ -12,7 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,8 +105,45 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def lines_of(experiment: str, committed: Path = COMMITTED) -> dict[str, int]:
+    """Run -> number of its line in the committed file of an experiment, from 1; empty if there is no such file."""
+    packed = committed / f"{experiment}.jsonl"
+    if not packed.is_file():
+        return {}
+    with packed.open(encoding="utf-8") as lines:
+        names = [re.match(r'\{"run":"([^"]*)"', line) for line in lines]
+    return {name[1]: number for number, name in enumerate(names, start=1) if name}
+
+
+def card(name: str, committed: Path = COMMITTED) -> str:
+    """The place and the run card of a committed run, named ``EXPERIMENT/RUN``.
+
+    Raises:
+        ValueError: there is no such experiment or run.
+    """
+    experiment, _, run = name.partition("/")
+    lines = lines_of(experiment, committed)
+    if run not in lines:
+        known = ", ".join(lines) or ", ".join(sorted(path.stem for path in committed.glob("*.jsonl")))
+        raise ValueError(f"{name} is no committed run; name EXPERIMENT/RUN, and choose from {known}.")
+    line = (committed / f"{experiment}.jsonl").read_text(encoding="utf-8").splitlines()[lines[run] - 1]
+    place = f"benchmarks/results/{experiment}.jsonl, line {lines[run]}"
+    return f"{place}\n{json.dumps(json.loads(line).get('run_card.json'), indent=2, ensure_ascii=False)}"
+
+
 RESULTS = unpack()
 
 
+def main(names: list[str]) -> None:
+    """Commit new results, or print run cards."""
+    try:
+        for name in names:
+            print(card(name))
+    except ValueError as error:
+        raise SystemExit(f"benchmarks.study.stored: {error}") from error
+    if not names:
+        commit()
+
+
 if __name__ == "__main__":
-    commit()
+    main(sys.argv[1:])

@@ -5,7 +5,7 @@
 
 The first form continues where it was interrupted, since `benchmarks.study.run` skips runs whose results exist. Each
 claim has several *checks*, one for each comparison and experiment, made by `bat_claims`, `embedding_claims` and
-`text_claims`. `verdict_of` decides a claim by counting its checks.
+`text_claims` and decided together by `decide`; `verdicts` says what a claim comes to.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from benchmarks.study import bat_claims, embedding_claims, figures, readme, study_page, text_claims
-from benchmarks.study.checks import is_void, void_reasons
 from benchmarks.study.paired import read, runs_of, with_classes
 from benchmarks.study.stored import EXPERIMENTS, RESULTS, ROOT
+from benchmarks.study.verdicts import NOT_RUN, verdict_of
 from hf_robust.reports import load_runs, write_report
 
 PAPER = Path(__file__).parent / "paper_claims.json"
@@ -33,17 +32,7 @@ EXAMPLE_EXPERIMENT = "text_sst2_bert_tiny"
 EXAMPLE_METHODS = ("normal", "ada", "a2t", "taichi", "flat", "adv_iter")
 EXAMPLE_FILES = ("report.html", "fronts.png")
 
-HOLDS, FAILS, UNDECIDED, NOT_RUN = "holds", "does not hold", "undecided", "not run"
 Check = dict[str, Any]
-NAMED = 3
-"""Maximum number of failing checks that the reason of a verdict names."""
-
-
-class Verdict(NamedTuple):
-    """The verdict on a claim, and its reason: one sentence made of the counts."""
-
-    verdict: str
-    why: str
 
 
 def all_checks(results: Path = RESULTS) -> Iterator[Check]:
@@ -55,66 +44,6 @@ def all_checks(results: Path = RESULTS) -> Iterator[Check]:
             yield from (
                 {**row, "experiment": experiment} for row in rows_of_experiment["claims"] if row["verdict"] != NOT_RUN
             )
-
-
-def verdict_of(checks: Sequence[Check]) -> Verdict:
-    """The verdict on a claim from its checks.
-
-    *holds*: no check fails, at least as many hold as are undecided, and each part of the claim (``part``, by default
-    the measured quantity) has a check that holds. *does not hold*: more checks fail than hold. *undecided*: all other
-    cases. Void checks (`benchmarks.study.checks`) do not count.
-    """
-    counts = Counter(row["verdict"] for row in checks)
-    holds, fails, open_ = (counts[name] for name in (HOLDS, FAILS, UNDECIDED))
-    if not checks:
-        return Verdict(NOT_RUN, "nothing was run for it")
-    why = counts_in_words(counts)
-    if fails > holds:
-        return Verdict(FAILS, f"{why}: {failing_checks(checks)}")
-    if fails:
-        return Verdict(UNDECIDED, f"{why}: {failing_checks(checks)}")
-    if not holds and not open_:
-        return Verdict(UNDECIDED, f"{why}: no check of it says anything")
-    missing = unsupported_parts(checks)
-    if holds >= open_ and missing:
-        return Verdict(UNDECIDED, f"{why}: nowhere shown: {first_few(missing)}")
-    if holds >= open_:
-        return Verdict(HOLDS, why)
-    return Verdict(UNDECIDED, f"{why}: most intervals hold both signs")
-
-
-def unsupported_parts(checks: Sequence[Check]) -> list[str]:
-    """The parts of a claim that have checks which are not void, but none that holds."""
-    parts: dict[str, list[str]] = {}
-    for row in checks:
-        if not is_void(row["verdict"]):
-            parts.setdefault(row.get("part") or row["quantity"], []).append(row["verdict"])
-    return [part for part, verdicts in parts.items() if HOLDS not in verdicts]
-
-
-def counts_in_words(counts: Counter[str]) -> str:
-    """Number of checks by verdict, in words."""
-    words = ((HOLDS, "holds", "hold"), (FAILS, "fails", "fail"), (UNDECIDED, UNDECIDED, UNDECIDED))
-    phrases = [
-        f"{counts[name]} {singular if counts[name] == 1 else plural}"
-        for name, singular, plural in words
-        if counts[name]
-    ]
-    phrases += filter(None, [void_reasons(counts.elements())])
-    total = counts.total()
-    return f"of {total} check{'s' * (total != 1)} {', '.join(phrases)}"
-
-
-def failing_checks(checks: Sequence[Check]) -> str:
-    """The first failing checks, with their experiments."""
-    names = [f"{row['text']} ({study_page.title(row['experiment'])})" for row in checks if row["verdict"] == FAILS]
-    return f"not so: {first_few(names)}"
-
-
-def first_few(names: Sequence[str]) -> str:
-    """The first names, and the number of the others."""
-    rest = len(names) - NAMED
-    return "; ".join(names[:NAMED]) + (f"; and {rest} more" if rest > 0 else "")
 
 
 def study(results: Path = RESULTS, paper: Path = PAPER) -> dict[str, Any]:

@@ -8,21 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.study.bat_claims import SWEEP as BAT_SWEEP
-from benchmarks.study.checks import is_void
-from benchmarks.study.embedding_tables import TITLES as EMBEDDING_TITLES
-from benchmarks.study.experiment import TITLES as TEXT_TITLES
-from benchmarks.study.paired import read
+from benchmarks.study.controls import CONTROLS
+from benchmarks.study.decide import ELSEWHERE, HERE, PAPER
+from benchmarks.study.paired import FAILS, HOLDS, OPEN, read
+from benchmarks.study.runs_page import linked
+from benchmarks.study.titles import title
+from benchmarks.study.verdicts import MANY, NOT_RUN, size_in_words
+from benchmarks.study.voids import RULES, is_void
 from hf_robust.reports import markdown_table
 from hf_robust.runs import load_run
 
-BAT_TITLES = {
-    "snli_bert_tiny": "BERT-tiny on SNLI",
-    "snli_minilm": "MiniLM on SNLI",
-    "qqp_minilm": "MiniLM on QQP",
-    "mrpc_minilm": "MiniLM on MRPC",
-}
-SWEEP_TITLES = {"bat_snli_sweep": "BERT-tiny on SNLI, sweep", "text_snli_a2t_bert_tiny": "BERT-tiny on SNLI, a2t"}
-TITLES = {**BAT_TITLES, **SWEEP_TITLES, **EMBEDDING_TITLES, **TEXT_TITLES, "cost_minilm": "Cost, MiniLM"}
 PAGE = "docs/generated/results/study.md"
 FILE = "study.json"
 REMARKS = Path(__file__).parent / "study_remarks.json"
@@ -34,8 +29,25 @@ FIGURES = {
 }
 """Claims and their pictures of BAT's sweep (Figures 4, 8 and 9; 10 to 12), which `benchmarks.study.figures` draws."""
 NOTHING = "–"
-WORDS = {"holds": "hold", "does not hold": "do not", "undecided": "are undecided", "not run": "were not run"}
-HEADER = ["where", "check", "control", "here", "paper", "N", "seeds", "verdict"]
+HOW_TO_READ = (
+    "A check *holds* if its whole interval lies on the claim's side and *does not hold* if it lies on the other "
+    "side, after Holm's correction over the checks of the claim at 5 %; otherwise it is *not decidable here*. "
+    "Intervals are of 95 %, over rows and seeds, and not corrected. A claim *does not hold* if one of its checks "
+    "does not: the papers state their claims without exception, and the correction bounds the chance of any "
+    "false verdict. It *holds* if no check fails and each of its parts has a check that holds. Otherwise it is "
+    "*not decidable here*, with the number of rows and seeds that it would take. *Void* checks do not count; the "
+    "list below says when.\n\n"
+    "*Control* is what a check compares with, and what else was run beside it or is missing. *Visible* is the "
+    "smallest distance from the claim's limit that these rows and seeds show with 80 % power. *Needs* is the "
+    "number of rows and seeds at which the paper's effect as printed would be seen with 80 % power; `*` marks "
+    "one that is printed for other data, and `†` the effect measured here, where the paper prints none or where "
+    "its own would have been seen. *Runs* leads to the runs, their committed lines and run cards. `python -m "
+    "benchmarks.study.run FILES --plan` prints which further seeds decide something."
+)
+WORDS = {HOLDS: "hold", FAILS: "do not", OPEN: "are not decidable here", NOT_RUN: "were not run"}
+MARKS = {PAPER: "", ELSEWHERE: "*", HERE: "†"}
+"""Mark of a size by where its effect comes from."""
+HEADER = ["where", "check", "control", "here", "paper", "visible", "N", "seeds", "needs", "verdict", "runs"]
 
 
 def page(results: Path) -> str:
@@ -45,15 +57,12 @@ def page(results: Path) -> str:
     parts = [
         "# The papers' claims on small models",
         "This page is made from `benchmarks/results`; no measured number on it is typed by hand. What the papers say "
-        "is in `benchmarks/study/paper_claims.json`. The verdict on a claim is counted from its checks: it *holds* if "
-        "no check fails, at least as many hold as are undecided, and each part of the claim has a check that holds; "
-        "it *does not hold* if more checks fail than hold; otherwise it is *undecided*. A check holds if its whole 95 "
-        "% interval lies on the claim's side, and fails if the interval lies on the other side. A check is *void*, "
-        "and does not count, if one of its runs is near chance, if it measures something other than the paper, or if "
-        "an earlier check of the claim has the same outcomes, so that each measurement counts once. *Control* is what "
-        "the check compares with.",
+        "is in `benchmarks/study/paper_claims.json`.",
+        HOW_TO_READ,
         summary(claims),
-        chance(rows),
+        numbers(rows),
+        "## When a check does not count",
+        "".join(f"- *{rule.removeprefix('void: ')}*: {why}\n" for rule, why in RULES.items()),
         "## What was run",
         runs_table(results, [row["experiment"] for row in rows]),
         "## What it does not show",
@@ -63,11 +72,6 @@ def page(results: Path) -> str:
     for number, claim in claims.items():
         parts += [*section(number, claim, remarks.get(number)), *pictures(number, results)]
     return "\n\n".join(part.strip() for part in parts if part.strip()) + "\n"
-
-
-def title(experiment: str) -> str:
-    """Title of an experiment."""
-    return TITLES.get(experiment, experiment)
 
 
 def summary(claims: dict[str, Any]) -> str:
@@ -86,28 +90,39 @@ def compact(results: Path) -> str:
     counts_in_words = ", ".join(f"{counts[verdict]} {word}" for verdict, word in WORDS.items() if counts[verdict])
     seeds = Counter(len(row["by_seed"]) for claim in claims.values() for row in claim["checks"])
     rows = [
-        [f"[{number}]({PAGE}#{number.lower()})", claim["says"], claim["verdict"]] for number, claim in claims.items()
+        [f"[{number}]({PAGE}#{number.lower()})", claim["says"], claim["verdict"], takes(claim)]
+        for number, claim in claims.items()
     ]
     return (
         f"Of {len(claims)} claims of the five papers, tested on BERT-tiny, MiniLM, an LSTM and a CNN, "
         f"{counts_in_words}. Each verdict is counted from checks, {seeds.total()} in all, of which {seeds[1]} have "
         f"one seed. [The page of claims]({PAGE}) has every check with its interval and reason.\n\n"
-        + markdown_table(["claim", "what the paper says", "here"], rows)
+        + markdown_table(["claim", "what the paper says", "here", "it would take"], rows)
         + "\n[![Clean accuracy against robust accuracy](examples/report/fronts.png)](examples/report/report.html)\n\n"
         "From [the report](examples/report/report.html) on some of these runs, one page that opens in a browser "
         "without network. `hf-robust report` makes such a page of any runs.\n"
     )
 
 
-def chance(rows: Sequence[dict[str, Any]]) -> str:
-    """Sentence on how many checks would be decided by chance."""
+def takes(claim: dict[str, Any]) -> str:
+    """Rows and seeds that a claim would take, and a control that it lacks."""
+    needs = claim.get("needs")
+    if claim["verdict"] != OPEN:
+        return NOTHING
+    if not needs:
+        return "no number: no check has an estimate"
+    void = f"; void so far: {needs['verdict'].removeprefix('void: ')}" if is_void(needs["verdict"]) else ""
+    return f"{size_in_words(needs['needs'])}{void}"
+
+
+def numbers(rows: Sequence[dict[str, Any]]) -> str:
+    """Sentence on how many checks are decided, void, and rest on one seed."""
     counts = Counter(row["verdict"] for row in rows)
-    decided, void = counts["holds"] + counts["does not hold"], sum(is_void(row["verdict"]) for row in rows)
-    tried = len(rows) - void
+    decided, void = counts[HOLDS] + counts[FAILS], sum(is_void(row["verdict"]) for row in rows)
+    one_seed = sum(len(row["by_seed"]) == 1 for row in rows)
     return (
-        f"{len(rows)} checks, {decided} of them decided and {void} void. Intervals are not corrected for "
-        "their number: even without any difference, about one in twenty of those that are not void would be "
-        f"decided, {tried / 20:.0f} of these."
+        f"{len(rows)} checks, {decided} of them decided, {counts[OPEN]} not decidable here and {void} void. "
+        f"{one_seed} rest on one seed; their spread between seeds is that of like checks with several."
     )
 
 
@@ -128,19 +143,43 @@ def pictures(claim: str, results: Path) -> list[str]:
 
 
 def check_cells(row: dict[str, Any]) -> list[str]:
-    """A table row: experiment, check, control, value with interval, the paper's value, examples, seeds, verdict."""
+    """A table row: experiment, check, control, value with interval, the paper's value, sizes, verdict, runs."""
     unit = {"points": "", "%": " %"}.get(row.get("unit") or "points", f" {row['unit']}")
     paper, examples, seeds = row.get("paper"), row.get("examples"), len(row["by_seed"])
     return [
         title(row["experiment"]),
         row["text"],
-        row["control"],
+        control_cell(row),
         f"{interval(row)}{unit}",
         NOTHING if not isinstance(paper, (int, float)) else f"{paper:g}",
+        NOTHING if row.get("visible") is None else f"{row['visible']:.2g}",
         f"{examples:,}" if examples else NOTHING,
         str(seeds or NOTHING),
+        needs_cell(row),
         row["verdict"],
+        linked(row),
     ]
+
+
+def control_cell(row: dict[str, Any]) -> str:
+    """What a check compares with, and the control that its claim has beside it."""
+    beside = row.get("beside")
+    if beside is None:
+        return str(row["control"])
+    return (
+        f"{row['control']}; beside: {beside}"
+        if beside
+        else f"{row['control']}; missing: {CONTROLS[row['claim']].name}"
+    )
+
+
+def needs_cell(row: dict[str, Any]) -> str:
+    """Rows and seeds that a check needs, marked by where the effect comes from."""
+    needs = row.get("needs")
+    if not needs:
+        return NOTHING
+    rows = f"> {MANY:,}" if needs["rows"] > MANY else f"{needs['rows']:,}"
+    return f"{rows} x {needs['seeds']}{MARKS[row['effect_of']]}"
 
 
 def interval(row: dict[str, Any]) -> str:
@@ -181,7 +220,7 @@ def limits(rows: Sequence[dict[str, Any]]) -> list[str]:
     return [
         "The papers train BERT-base and larger models; these are BERT-tiny (2 layers of 128), MiniLM (6 layers of "
         "384), an LSTM and a CNN on a part of the data, for few epochs. A claim that fails here may hold on theirs.",
-        f"Bootstrap intervals are over examples, not over seeds: {one_seed} of {len(rows)} checks rest on one seed.",
+        f"{one_seed} of {len(rows)} checks rest on one seed: the spread of like checks stands for theirs.",
         "The attacks have no sentence encoder and use the synonym tables that are available: accuracy under attack is "
         "lower than in the papers, and attacks with the same table have similar successes.",
         "Safer, BAT and a2t are attacked with the table that they train with, as in the papers.",

@@ -19,9 +19,13 @@ from scipy.stats import spearmanr
 
 from benchmarks.study.checks import ACCURACY, COLLAPSE
 from benchmarks.study.paired import (
+    FAILS,
+    HOLDS,
+    OPEN,
     VOID,
     accuracy_difference,
     accuracy_of,
+    attack_variance,
     check_row,
     outcomes,
     read,
@@ -29,6 +33,7 @@ from benchmarks.study.paired import (
     runs_of,
     shared_runs,
 )
+from benchmarks.study.voids import by_rules
 from hf_robust.metrics import Difference
 from hf_robust.metrics.guessing import least_accuracy
 from hf_robust.metrics.paired import robust
@@ -118,10 +123,11 @@ def _sweep_check(
     claim: str, text: str, difference: Difference, points: Sequence[Point], **fields: Any
 ) -> dict[str, Any]:
     sides = {key: fields.pop(key) for key in ("above", "below") if key in fields}
-    row = check_row(claim, text, difference, **sides)
+    row = check_row(claim, text, difference, fields.pop("variance", None), **sides)
     examples = points[0].eval_samples if "accuracy" in fields.get("quantity", "") else points[0].examples
     row |= {"method": points[0].method, "unit": "points", "examples": examples, "paper": None}
-    return row | {"control": points[0].setting, "runs": [point.setting for point in points]} | fields
+    row |= {"control": points[0].setting, "runs": [point.setting for point in points], "beside": None} | fields
+    return by_rules(points[0].folder, row)
 
 
 def c16(points: Sequence[Point]) -> list[dict[str, Any]]:
@@ -147,7 +153,8 @@ def trends(line: Sequence[Point]) -> list[dict[str, Any]]:
     return [
         _sweep_check(
             "C16", f"{first.method}: {ATTACK} robust accuracy rises {ends}", risen, whole, above=0.0,
-            quantity=ATTACK, spearman=_rank(alphas, [point.robust_accuracy for point in learnt]),
+            quantity=ATTACK, variance=attack_variance(*pair, ATTACK),
+            spearman=_rank(alphas, [point.robust_accuracy for point in learnt]),
         ),
         _sweep_check(
             "C16", f"{first.method}: clean accuracy falls {ends}", fallen, whole, below=0.0,
@@ -169,14 +176,14 @@ def first_collapse(line: Sequence[Point]) -> float | None:
 
 
 def collapse(line: Sequence[Point]) -> dict[str, Any]:
-    """The alpha at which a method collapses; undecided if it does not collapse up to the largest alpha."""
+    """The alpha at which a method collapses; open if it does not collapse up to the largest alpha."""
     at, largest = first_collapse(line), line[-1]
     where = f"at alpha {at:g}" if at is not None else f"not up to alpha {largest.alpha:g}"
     return {
         "claim": "C16",
         "text": f"{largest.method} collapses: {where} (k = {largest.steps})",
         "value": at, "low": None, "high": None, "by_seed": [],
-        "verdict": "holds" if at is not None else "undecided",
+        "verdict": HOLDS if at is not None else OPEN,
         "method": largest.method, "quantity": COLLAPSE, "unit": "alpha", "examples": largest.eval_samples,
         "paper": None, "runs": [point.setting for point in line], "control": "chance",
     }  # fmt: skip
@@ -194,13 +201,13 @@ def tolerates(pgd: Sequence[Point], freelb: Sequence[Point]) -> dict[str, Any]:
     lost = [pair for pair in shared if pair[0].collapsed != pair[1].collapsed]
     text = "freelb tolerates a larger alpha than pgd"
     if not lost:
-        return {**row, "text": f"{text}: at none of both has one collapsed alone", "verdict": "undecided"}
+        return {**row, "text": f"{text}: at none of both has one collapsed alone", "verdict": OPEN}
     of_pgd, _ = lost[0]
     fallen, other_one = ("pgd", "freelb") if of_pgd.collapsed else ("freelb", "pgd")
     row |= {
         "value": of_pgd.alpha,
         "examples": of_pgd.eval_samples,
-        "verdict": "holds" if of_pgd.collapsed else "does not hold",
+        "verdict": HOLDS if of_pgd.collapsed else FAILS,
     }
     return {**row, "text": f"{text}: at {of_pgd.alpha:g} {fallen} has collapsed, {other_one} has not"}
 
@@ -226,11 +233,12 @@ def best_steps(line: Sequence[Point]) -> list[dict[str, Any]]:
         f"{ours.product:g} (best here: k = {best.steps}; difference from k = {others[lowest].steps})"
     )
     fields = {"runs": [point.setting for point in line], "control": others[lowest].setting, "best": best.steps}
+    fields["variance"] = attack_variance(ours.folder, others[lowest].setting, ours.setting, ATTACK)
     row = _sweep_check("C18", text, against[lowest], [ours], above=0.0, quantity=ATTACK, **fields)
     if any(point.collapsed for point in line):
         row["verdict"] = VOID
-    elif row["verdict"] == "holds" and any(difference.low <= 0 for difference in against):
-        row["verdict"] = "undecided"
+    elif row["verdict"] == HOLDS and any(difference.low <= 0 for difference in against):
+        row["verdict"] = OPEN
     elif any(difference.high < 0 for difference in against):
-        row["verdict"] = "does not hold"
+        row["verdict"] = FAILS
     return [row]

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.study import paper_numbers as paper
-from benchmarks.study.checks import ACCURACY, CLEAN_LOSS, DROPPED, NO_RIVAL, NORMAL, Row, claim, trained_on
+from benchmarks.study.checks import ACCURACY, CLEAN_LOSS, NORMAL, Row, claim, trained_on
 from benchmarks.study.experiment import TextExperiment, compare, compare_values, contrast_accuracies, kl_of_pairs
 from benchmarks.study.measures import ATTACK
 from benchmarks.study.paired import accuracy_of, read, runs_of, statuses_of
+from benchmarks.study.voids import ASIDE, DROPPED, NO_RIVAL
 from hf_robust.metrics.paired import robust
 
 NEAR_FULL = 3.0
@@ -86,7 +87,7 @@ def c9(experiment: TextExperiment) -> list[Row]:
                 "method": "taichi",
                 "quantity": attack,
                 "paper": paper_value,
-                "part": f"above {rival}",
+                "part": f"above {rival}" if rival in PAPER_RIVALS else ASIDE,
                 "above": 0.0,
             }
             void = "" if rival in PAPER_RIVALS else NO_RIVAL

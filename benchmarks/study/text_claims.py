@@ -3,10 +3,9 @@
     python -m benchmarks.study.text_claims          writes benchmarks/results/text_claims.json
 
 Intervals are those of `benchmarks.study.paired`: 95 % bootstrap intervals over the same examples, for clean accuracies
-those of independent rates, for error transitions McNemar's. A check *holds* if the whole interval lies on the claim's
-side, does *not* hold if it lies on the other side, and is *undecided* otherwise. It is *void* by the rules of
-`benchmarks.study.checks`, and a claim is *not run* if the runs that it needs are missing. C8 to C12 are in
-`benchmarks.study.taichi_claims`.
+those of independent rates, for error transitions McNemar's. `benchmarks.study.decide` widens them by the spread
+between seeds and corrects the verdicts; `benchmarks.study.voids` says which checks are void. A claim is *not run* if
+the runs that it needs are missing. C8 to C12 are in `benchmarks.study.taichi_claims`.
 """
 
 from __future__ import annotations
@@ -18,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.study import paper_numbers as paper
-from benchmarks.study.checks import ACCURACY, NORMAL, OTHER_QUANTITY, Row, claim, counted_once
+from benchmarks.study.checks import ACCURACY, NORMAL, Row, claim, counted_once
+from benchmarks.study.decide import decide_claims
 from benchmarks.study.embedding_claims import column_name, direction
 from benchmarks.study.experiment import (
     FIXED,
@@ -36,8 +36,10 @@ from benchmarks.study.experiment import (
 )
 from benchmarks.study.measures import ATTACK, MASKING
 from benchmarks.study.paired import VOID, runs_by_seed, runs_of, statuses_of
+from benchmarks.study.power import robust_parts, variance_of
 from benchmarks.study.stored import EXPERIMENTS, RESULTS
 from benchmarks.study.taichi_claims import c8, c9, c10, c11, c12
+from benchmarks.study.voids import OTHER_QUANTITY
 from hf_robust.metrics import paired_difference
 from hf_robust.metrics.paired import POINTS, robust
 
@@ -81,6 +83,7 @@ def c3(experiment: TextExperiment) -> list[Row]:
             models,
             method="a2t",
             quantity=attack,
+            printed=round(paper.BAT_1["a2t"][attack] - paper.BAT_1[NORMAL][attack], 1),
             **limits,
         )
     return rows
@@ -190,7 +193,8 @@ def masked_drop(experiment: TextExperiment) -> Comparison | None:
         return None
     masked = np.array([list(values.values()) for values in by_seed.values()])
     clean = np.where(np.isnan(masked), np.nan, 0.0)
-    return Comparison(paired_difference(clean, masked, robust), masked.shape[1], tuple(by_seed))
+    variance = variance_of(robust_parts(masked) - robust_parts(clean))
+    return Comparison(paired_difference(clean, masked, robust), masked.shape[1], tuple(by_seed), variance=variance)
 
 
 # ---- all of them ----
@@ -229,7 +233,7 @@ def check_all(results: Path = RESULTS, files: Path = EXPERIMENTS) -> dict[str, d
         return by_experiment
     decided = {row["claim"] for rows in by_experiment.values() for row in rows["claims"]}
     by_experiment[NOT_RUN] = {"claims": [not_run(number) for number in CLAIMS if number not in decided]}
-    return by_experiment
+    return decide_claims(by_experiment)
 
 
 def not_run(number: str) -> Row:

@@ -15,7 +15,7 @@ from benchmarks.study import paper_numbers as paper
 from benchmarks.study.embedding_tables import NOTHING, clean, normal_table, over_seeds, result, union
 from benchmarks.study.experiment import TITLES, TextExperiment, text_experiments
 from benchmarks.study.measures import ATTACK
-from benchmarks.study.paired import read, runs_of
+from benchmarks.study.paired import FAILS, HOLDS, OPEN, read, runs_of
 from benchmarks.study.stored import EXPERIMENTS
 from benchmarks.study.text_claims import CLAIMS, FILE, NOT_RUN
 from benchmarks.study.text_measured_tables import BLOCKS, RECORDED
@@ -23,13 +23,14 @@ from hf_robust.reports import markdown_table, union_label
 from hf_robust.runs import load_run
 
 PAGE = "docs/generated/results/texts.md"
+STUDY = "../docs/generated/results/study.md"
 REMARKS = Path(__file__).parent / "text_remarks.json"
 """Optional remarks written by hand, by experiment and claim."""
 HEADING = "Methods that train on other texts"
 NOTHING_YET = (
     "Nothing was run yet. `python -m benchmarks.study.run benchmarks/experiments/text_*.json` runs the experiments."
 )
-VERDICTS = ("holds", "does not hold", "undecided")
+VERDICTS = (HOLDS, FAILS, OPEN)
 
 
 def compact(results: Path, files: Path = EXPERIMENTS) -> str:
@@ -221,9 +222,8 @@ def claim_row(row: dict[str, Any]) -> list[str]:
 
 
 CAVEAT = (
-    "A check holds if its whole 95 % interval lies on the claim's side; intervals do not cover the spread between "
-    "seeds. The models are small and briefly trained, and settings were not tuned for each method, so the tables do "
-    "not rank the methods."
+    "Verdicts are corrected over all checks of a claim. The models are small and briefly trained, and settings were "
+    "not tuned for each method, so the tables do not rank the methods."
 )
 
 
@@ -232,11 +232,10 @@ def limits() -> str:
     return (
         "Differences are in points; a point of KT and TI is 0.01. Intervals are 95 % bootstrap intervals over the "
         "same examples (for own pairs over pairs that differ between methods, for clean accuracies those of "
-        "independent rates, for slices McNemar's). They cover neither the spread between seeds, which is in a column "
-        "of its own, nor the number of comparisons: of twenty comparisons without any difference one is expected to "
-        "be decided. A check holds if the whole interval lies on its side. It is void, and does not count, if a model "
-        "is near chance (its accuracy less than a fifth of the way from the larger class's share to 1), if it is not "
-        "of a rival or quantity of the paper, or if an earlier check of the claim has the same outcomes. The papers' "
+        "independent rates, for slices McNemar's). Those of checks cover the spread between seeds too, and their "
+        "verdicts are corrected for the number of checks of a claim; those of differences from `normal` are neither, "
+        "so that of twenty without any difference one is expected to be decided. [The page of claims]"
+        f"({STUDY}) says how verdicts are reached and when a check is void. The papers' "
         "numbers are of BERT-base, ELECTRA-small or models with larger vectors, on their own samples; compare sizes "
         "and signs. The models here are small and briefly trained, settings were not tuned for each method, and the "
         "attacks have no sentence encoder: the tables do not rank the methods, and a text that an attack changed may "

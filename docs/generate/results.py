@@ -18,6 +18,7 @@ from benchmarks.study import (
     large_data_table,
     leaderboard_part,
     memory_table,
+    runs_page,
     sharded_table,
     standard_page,
     study_page,
@@ -34,6 +35,7 @@ from hf_robust.runs import load_run
 
 PAGES: dict[str, Callable[[Path], str]] = {
     "study": study_page.page,
+    "runs": runs_page.page,
     "balanced": balanced_page.page,
     "budgets": budgets_page.page,
     "attacks": attack_tables.full,

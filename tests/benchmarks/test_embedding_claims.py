@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.study import checks, embedding_claims, embedding_tables, figures, paired, sweep
+from benchmarks.study import embedding_claims, embedding_tables, figures, paired, sweep, voids
 from benchmarks.study.run import WEIGHTS
 from hf_robust.metrics.guessing import least_accuracy
 from hf_robust.runs import STATUSES_FILE
@@ -128,17 +128,17 @@ def test_C17_verdicts(results: Path, files: Path) -> None:
     write_methods(results)
     found = embedding_claims.check_all(results, files)[SST2]["claims"]
     gain = row_of(found, "adaptive_pgd", "textfooler")
-    assert gain["verdict"] == checks.NO_FROZEN and gain["value"] == pytest.approx(25.0)
+    assert gain["verdict"] == voids.NO_FROZEN and gain["value"] == pytest.approx(25.0)
     assert gain["by_seed"] == [25.0, 25.0] and gain["paper"] == 3.1 and gain["examples"] == 300
     assert gain["control"] == "pgd" and gain["runs"] == ["pgd", "adaptive_pgd"]
-    assert row_of(found, "adaptive_pgd", "within 1")["verdict"] == "undecided"  # the interval is wider than a point
+    assert row_of(found, "adaptive_pgd", "within 1")["verdict"] == paired.OPEN  # the interval is wider than a point
     assert row_of(found, "adaptive_pgd", "AdvGLUE")["examples"] == 148
     assert row_of(found, "adaptive_freelb", "textfooler")["verdict"] == paired.VOID  # one seed answers at random
     assert row_of(found, "adaptive_freelb", "within 1")["verdict"] == paired.VOID
     assert not [row for row in found if "tavat" in row["text"]]
 
 
-@pytest.mark.parametrize(("frozen", "verdict"), [("sfff" * 75, "undecided"), ("sf" * 150, "holds")])
+@pytest.mark.parametrize(("frozen", "verdict"), [("sfff" * 75, paired.OPEN), ("sf" * 150, "holds")])
 def test_C17_a_gain_is_the_weights_where_frozen_weights_lack_it(
     results: Path, files: Path, frozen: str, verdict: str
 ) -> None:
@@ -150,7 +150,7 @@ def test_C17_a_gain_is_the_weights_where_frozen_weights_lack_it(
     found = embedding_claims.check_all(results, files)[SST2]["claims"]
     assert row_of(found, "adaptive_pgd raises pgd's textfooler")["verdict"] == "holds"
     weights = row_of(found, "adaptive_pgd above its frozen weights: textfooler")
-    assert weights["verdict"] == (verdict if verdict == "undecided" else checks.REPEATED)
+    assert weights["verdict"] == (verdict if verdict == paired.OPEN else voids.REPEATED)
     assert weights["control"] == "adaptive_pgd_frozen"
 
 
@@ -171,7 +171,7 @@ def test_C17_counts_two_attacks_with_one_outcome_once(results: Path, files: Path
         write_run(results / SST2 / f"{method}-seed1", {"textfooler": letters, "synonym": letters}, 0.80)
     rows = embedding_claims.check_all(results, files)[SST2]["claims"]
     first, second = row_of(rows, "textfooler"), row_of(rows, "synonym")
-    assert first["verdict"] == "undecided" and second["verdict"] == checks.REPEATED
+    assert first["verdict"] == paired.OPEN and second["verdict"] == voids.REPEATED
     assert second["why"] == f"the outcomes of: {first['text']}" and first["value"] == second["value"]
 
 
@@ -180,7 +180,7 @@ def test_every_method_against_normal(results: Path, files: Path) -> None:
     found = embedding_claims.check_all(results, files)[SST2]["against_normal"]
     verdicts = {row["text"]: row["verdict"] for row in found}
     assert verdicts["adaptive_pgd minus normal: textfooler robust accuracy"] == "higher"
-    assert verdicts["pgd minus normal: textfooler robust accuracy"] == "undecided"
+    assert verdicts["pgd minus normal: textfooler robust accuracy"] == "neither"
     assert verdicts["freelb minus normal: clean accuracy"] == "higher"
     assert verdicts["adaptive_freelb minus normal: textfooler robust accuracy"] == paired.VOID
     assert verdicts["adaptive_freelb minus normal: clean accuracy"] == "lower"
@@ -219,15 +219,15 @@ def test_C16_trends_and_collapse(results: Path, files: Path) -> None:
     assert rise["verdict"] == "holds" and rise["value"] == pytest.approx(20.0)
     assert row_of(found, "pgd: clean accuracy falls")["verdict"] == "holds"
     assert row_of(found, "pgd collapses: at alpha 0.05")["value"] == 0.05
-    assert row_of(found, "freelb collapses: not up to alpha 0.05")["verdict"] == "undecided"
+    assert row_of(found, "freelb collapses: not up to alpha 0.05")["verdict"] == paired.OPEN
     flat = row_of(found, "freelb: textfooler robust accuracy rises from alpha 0.01 to 0.05")
-    assert flat["verdict"] == "undecided" and flat["spearman"] == pytest.approx(0.0)
+    assert flat["verdict"] == paired.OPEN and flat["spearman"] == pytest.approx(0.0)
     assert row_of(found, "freelb: clean accuracy falls")["spearman"] == -1.0
     tolerance = row_of(found, "freelb tolerates a larger alpha than pgd: at 0.05 pgd has collapsed, freelb has not")
     assert tolerance["verdict"] == "holds" and tolerance["value"] == 0.05
 
 
-@pytest.mark.parametrize(("pgd", "freelb", "verdict"), [(0.80, 0.50, "does not hold"), (0.5, 0.55, "undecided")])
+@pytest.mark.parametrize(("pgd", "freelb", "verdict"), [(0.80, 0.50, "does not hold"), (0.5, 0.55, paired.OPEN)])
 def test_C16_what_two_collapsed_runs_are_apart_says_nothing(
     results: Path, files: Path, pgd: float, freelb: float, verdict: str
 ) -> None:
@@ -290,7 +290,7 @@ def test_no_sweep_draws_nothing(results: Path) -> None:
 
 @pytest.mark.parametrize(
     ("ratios", "verdict"),
-    [((1.20, 1.18, 1.25), "holds"), ((1.45, 1.40, 1.50), "does not hold"), ((1.28, 1.22, 1.35), "undecided")],
+    [((1.20, 1.18, 1.25), "holds"), ((1.45, 1.40, 1.50), "does not hold"), ((1.28, 1.22, 1.35), paired.OPEN)],
 )
 def test_C19_reads_the_cost_benchmark(
     results: Path, files: Path, ratios: tuple[float, float, float], verdict: str
@@ -312,6 +312,8 @@ def write_linear(results: Path, files: Path, error: float) -> Path:
     (files / f"{name}.json").write_text(json.dumps({"larger_class": 0.5, "settings": {"raw": setting}}))
     run = results / name / "raw-seed1"
     write_run(run, {"textfooler": "sf"}, 0.8)
+    card = json.loads((run / "run_card.json").read_text())
+    (run / "run_card.json").write_text(json.dumps({**card, "config": {"same_dropout": True}}))
     lines = [
         {"step": step, "w": [0.5, 0.5], "entropy": 0.69, "clean_loss": clean, "loss": clean + up,
          "linearised_loss": clean + up * (1 - error), "linearisation_error": up * error}
@@ -328,6 +330,13 @@ def test_C20_correlation_and_relative_error(results: Path, files: Path, error: f
     assert tracks["value"] == pytest.approx(100.0) and tracks["verdict"] == "holds"
     assert near["value"] == pytest.approx(100 * error) and near["verdict"] == verdict and near["examples"] == 40
     assert tracks["text"].startswith("adaptive_pgd, raw steps, alpha 0.05")
+
+
+def test_C20_is_void_where_dropout_was_between_the_losses(results: Path, files: Path) -> None:
+    card = write_linear(results, files, 0.02) / "run_card.json"
+    card.write_text(card.read_text().replace("true", "false"))
+    rows = embedding_claims.check_all(results, files)[embedding_claims.LINEARISATION]["claims"]
+    assert [row["verdict"] for row in rows] == [voids.OTHER_DROPOUT] * 2
 
 
 def test_C20_an_error_that_is_small_beside_the_loss_is_measured_by_the_increase() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.study import bat_claims, checks, distances, paired, run
+from benchmarks.study import bat_claims, checks, distances, paired, run, voids
 from benchmarks.study.experiment import TextExperiment
 from hf_robust.sweep.place import Place
 from hf_robust.sweep.pool import Pool
@@ -77,13 +77,23 @@ def test_verdicts(tmp_path: Path) -> None:
             write_run(tmp_path / f"{method}-seed{seed}", synonym, antonym, accuracy, further)
     verdicts = {row["text"]: row["verdict"] for row in bat_claims.checks_of(experiment(tmp_path, larger_class=0.5))}
     assert verdicts["safer lowers synonym ASR"] == verdicts["safer raises antonym ASR"] == "holds"
-    assert verdicts["safer keeps accuracy within 1.6"] == "undecided"
-    assert verdicts["bat_pairwise lowers synonym ASR"] == verdicts["bat_pairwise lowers antonym ASR"] == "holds"
-    assert verdicts["bat_triplet lowers synonym ASR"] == "undecided"
+    assert verdicts["safer keeps accuracy within 1.6"] == paired.OPEN
+    assert verdicts["bat_pairwise lowers synonym ASR"] == "holds"
+    assert verdicts["bat_pairwise lowers antonym ASR"] == voids.NO_MATCHED
+    assert verdicts["bat_triplet lowers synonym ASR"] == paired.OPEN
     assert verdicts["bat_triplet lowers antonym ASR"] == "does not hold"
     for method in ("normal", "bat_pairwise", "bat_triplet"):
         most = "most" if method.startswith("bat") else "less than half of the"
-        assert verdicts[f"{method}: antonym view further than synonym view in {most} texts"] == checks.NOT_SPLIT
+        assert verdicts[f"{method}: antonym view further than synonym view in {most} texts"] == voids.NOT_SPLIT
+
+
+def test_a_lower_antonym_rate_counts_beside_matched_views(tmp_path: Path) -> None:
+    for method, antonym in (("normal", "ssff"), ("bat_pairwise", "sfff"), ("bat_pairwise_matched", "sfff")):
+        write_run(tmp_path / f"{method}-seed1", "ssff" * 100, antonym * 100, 0.80, 0.5)
+    rows = {row["text"]: row for row in bat_claims.checks_of(experiment(tmp_path, larger_class=0.5))}
+    row = rows["bat_pairwise lowers antonym ASR"]
+    assert row["verdict"] == "holds" and row["beside"] == "bat_pairwise_matched"
+    assert rows["bat_pairwise lowers synonym ASR"]["beside"] is None
 
 
 def test_C6_is_asked_of_content_and_of_function_words(tmp_path: Path) -> None:
@@ -145,11 +155,11 @@ def test_one_measurement_is_counted_once(tmp_path: Path) -> None:
             rows.append({**row, "quantity": attack, "runs": [first, second]})
     assert {row["value"] for row in rows} == {25.0}
     verdicts = [row["verdict"] for row in checks.counted_once(tmp_path, rows)]
-    assert verdicts == ["holds", checks.REPEATED, checks.REPEATED, "holds"]
+    assert verdicts == ["holds", voids.REPEATED, voids.REPEATED, "holds"]
     other_claim = [rows[0], {**rows[1], "claim": "C4"}]
     assert [row["verdict"] for row in checks.counted_once(tmp_path, other_claim)] == ["holds", "holds"]
-    void = [{**rows[0], "verdict": checks.NO_FROZEN}, rows[1]]  # what is void was not counted
-    assert [row["verdict"] for row in checks.counted_once(tmp_path, void)] == [checks.NO_FROZEN, "holds"]
+    void = [{**rows[0], "verdict": voids.NO_FROZEN}, rows[1]]  # what is void was not counted
+    assert [row["verdict"] for row in checks.counted_once(tmp_path, void)] == [voids.NO_FROZEN, "holds"]
 
 
 def test_accuracies_count_once_too(tmp_path: Path) -> None:
@@ -160,14 +170,14 @@ def test_accuracies_count_once_too(tmp_path: Path) -> None:
         pair = (f"{method}-a", f"{method}-b")
         row = paired.check_row("C16", method, paired.accuracy_difference(tmp_path, *pair), below=0.0)
         rows.append({**row, "quantity": "accuracy", "runs": list(pair)})
-    assert [row["verdict"] for row in checks.counted_once(tmp_path, rows)] == ["holds", checks.REPEATED]
+    assert [row["verdict"] for row in checks.counted_once(tmp_path, rows)] == ["holds", voids.REPEATED]
 
 
 def test_void_checks_are_counted_by_their_reason() -> None:
-    assert checks.void_reasons(["holds", paired.VOID, checks.REPEATED, paired.VOID]) == (
+    assert voids.void_reasons(["holds", paired.VOID, voids.REPEATED, paired.VOID]) == (
         "3 void (2 near chance, 1 counted above)"
     )
-    assert checks.void_reasons(["holds", "undecided"]) == ""
+    assert voids.void_reasons(["holds", paired.OPEN]) == ""
 
 
 def test_rates_of_a_model_that_guesses_decide_nothing(tmp_path: Path) -> None:

@@ -11,70 +11,86 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.study import checks, study, study_page
+from benchmarks.study import checks, study, study_page, verdicts, voids
 from benchmarks.study.experiment import TextExperiment
-from benchmarks.study.paired import VOID, read, runs_of
+from benchmarks.study.paired import FAILS, HOLDS, OPEN, VOID, read, runs_of
 
-VERDICTS = (study.HOLDS, study.FAILS, study.UNDECIDED, VOID)
+VERDICTS = (HOLDS, FAILS, OPEN, VOID)
 
 
 def check(verdict: str, **more: Any) -> dict[str, Any]:
     row = {"claim": "C1", "text": "safer lowers synonym ASR", "value": -8.0, "low": -9.0, "high": -7.0}
     row |= {"by_seed": [-8.0], "verdict": verdict, "experiment": "snli_minilm", "unit": "points", "examples": 1200}
-    return {**row, "paper": None, "quantity": "synonym", "runs": ["normal", "safer"], "control": "normal", **more}
+    row |= {"paper": None, "quantity": "synonym", "runs": ["normal", "safer"], "control": "normal", "beside": None}
+    needs = {"needs": {"rows": 2400, "seeds": 2}, "effect_of": "paper", "visible": 2.5}
+    return {**row, **needs, **more}
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "expected", "why"),
+    ("letters_of_checks", "expected", "why"),
     [
         ("", "not run", "nothing was run"),
         ("h", "holds", "of 1 check 1 holds"),
-        ("hhuuv", "holds", "of 5 checks 2 hold, 2 undecided, 1 void (1 near chance)"),
-        ("huu", "undecided", "most intervals hold both signs"),
-        ("hhf", "undecided", "not so: safer lowers synonym ASR (MiniLM on SNLI)"),
+        ("hhuuv", "holds", "of 5 checks 2 hold, 2 not decidable here, 1 void (1 near chance)"),
+        ("huu", "holds", "of 3 checks 1 holds, 2 not decidable here"),
+        ("hhf", "does not hold", "not so: safer lowers synonym ASR (MiniLM on SNLI)"),
         ("hff", "does not hold", "of 3 checks 1 holds, 2 fail"),
-        ("f", "does not hold", "1 fails"),
         ("fffffh", "does not hold", "and 2 more"),
-        ("vv", "undecided", "of 2 checks 2 void (2 near chance): no check of it says anything"),
-        ("uuu", "undecided", "most intervals"),
+        ("uv", OPEN, "it takes 2,400 rows and 2 seeds (safer lowers synonym ASR, MiniLM on SNLI, effect as printed)"),
     ],
 )
-def test_a_claim_comes_to_what_its_checks_say(verdicts: str, expected: str, why: str) -> None:
+def test_a_claim_comes_to_what_its_checks_say(letters_of_checks: str, expected: str, why: str) -> None:
     letters = dict(zip("hfuv", VERDICTS, strict=True))
-    found = study.verdict_of([check(letters[letter]) for letter in verdicts])
+    found = verdicts.verdict_of([check(letters[letter]) for letter in letters_of_checks])
     assert found.verdict == expected and why in found.why
 
 
 def test_a_claim_of_two_parts_holds_where_both_are_shown() -> None:
-    rows = [check(study.HOLDS), check(study.HOLDS, quantity="antonym", part="antonym at batch 8")]
-    assert study.verdict_of(rows).verdict == study.HOLDS
-    rows[1]["verdict"] = study.UNDECIDED
-    found = study.verdict_of(rows)
-    assert found.verdict == study.UNDECIDED and found.why.endswith("nowhere shown: antonym at batch 8")
-    assert (
-        study.verdict_of([*rows, {**rows[1], "verdict": study.HOLDS}]).verdict == study.HOLDS
-    )  # in another experiment
-    rows[1]["verdict"] = VOID  # of a part that nothing is known of nothing is asked
-    assert study.verdict_of(rows).verdict == study.HOLDS
+    rows = [check(HOLDS), check(HOLDS, quantity="antonym", part="antonym at batch 8")]
+    assert verdicts.verdict_of(rows).verdict == HOLDS
+    rows[1]["verdict"] = OPEN
+    found = verdicts.verdict_of(rows)
+    assert found.verdict == OPEN and "; not shown: antonym at batch 8; it takes" in found.why
+    in_another_experiment = {**rows[1], "verdict": HOLDS}
+    assert verdicts.verdict_of([*rows, in_another_experiment]).verdict == HOLDS
+    for verdict in (VOID, voids.NO_FROZEN):  # a part that no check shows is not shown
+        assert verdicts.verdict_of([rows[0], {**rows[1], "verdict": verdict}]).verdict == OPEN
+    for aside in ({"verdict": voids.REPEATED}, {"verdict": voids.OTHER_QUANTITY}, {"part": voids.ASIDE}):
+        assert verdicts.verdict_of([rows[0], {**rows[1], **aside}]).verdict == HOLDS
+
+
+def test_a_claim_takes_what_its_dearest_part_takes_at_the_least() -> None:
+    """Two checks of one part, of which the cheaper counts, and one of another part that is dearer than both."""
+    rows = [
+        check(OPEN, needs={"rows": rows, "seeds": seeds}, part=part, effect_of=effect)
+        for rows, seeds, part, effect in [(500, 9, "a", "paper"), (800, 1, "a", "paper"), (900, 2, "b", "here")]
+    ]
+    found = verdicts.verdict_of(rows)
+    assert found.needs is not None and found.needs["needs"] == {"rows": 900, "seeds": 2}
+    assert "900 rows and 2 seeds" in found.why and "effect as measured" in found.why
+    missing = [check(voids.NO_UNTRAINED)]
+    assert "2,400 rows and 2 seeds, and what is missing (no untrained mask)" in verdicts.verdict_of(missing).why
+    assert "more than 100,000 rows" in verdicts.verdict_of([check(OPEN, needs={"rows": 10**6, "seeds": 1})]).why
+    nothing = verdicts.verdict_of([check(VOID, needs=None)] * 2)
+    assert nothing.needs is None and nothing.why.startswith("of 2 checks 2 void (2 near chance); no number of rows")
 
 
 @given(st.lists(st.sampled_from(VERDICTS), max_size=12))
-def test_a_verdict_follows_from_its_checks(verdicts: list[str]) -> None:
-    found = study.verdict_of([check(verdict) for verdict in verdicts]).verdict
-    assert found == study.verdict_of([check(verdict) for verdict in sorted(verdicts)]).verdict  # order says nothing
-    if found == study.HOLDS:
-        assert study.FAILS not in verdicts and study.HOLDS in verdicts
+def test_a_verdict_follows_from_its_checks(given: list[str]) -> None:
+    found = verdicts.verdict_of([check(verdict) for verdict in given]).verdict
+    assert found == verdicts.verdict_of([check(verdict) for verdict in sorted(given)]).verdict  # order says nothing
+    assert (found == HOLDS) == (FAILS not in given and HOLDS in given)
     # One more check that holds never makes a claim fail that did not.
-    better = study.verdict_of([check(verdict) for verdict in [*verdicts, study.HOLDS]]).verdict
-    assert (better == study.FAILS) <= (found == study.FAILS)
+    better = verdicts.verdict_of([check(verdict) for verdict in [*given, HOLDS]]).verdict
+    assert (better == FAILS) == (found == FAILS)
 
 
 def write_results(folder: Path) -> None:
-    rows = {"bat": [check(study.HOLDS), check(study.UNDECIDED, claim="C4", low=None, high=None)]}
+    rows = {"bat": [check(HOLDS), check(OPEN, claim="C4", low=None, high=None, effect_of="here")]}
     (folder / study.bat_claims.FILE).write_text(json.dumps(rows))
-    embedding = {"embedding_x": {"claims": [check(study.FAILS, claim="C17", paper=3.1, unit="nats")]}}
+    embedding = {"embedding_x": {"claims": [check(FAILS, claim="C17", paper=3.1, unit="nats")]}}
     (folder / study.embedding_claims.FILE).write_text(json.dumps(embedding))
-    text = {"not run": {"claims": [check(study.NOT_RUN, claim="C12")]}}
+    text = {"not run": {"claims": [check(verdicts.NOT_RUN, claim="C12")]}}
     (folder / study.text_claims.FILE).write_text(json.dumps(text))
 
 
@@ -82,24 +98,27 @@ def test_the_page_has_every_claim_of_the_papers(tmp_path: Path) -> None:
     write_results(tmp_path)
     found = study.study(tmp_path)
     assert [*found] == [f"C{number}" for number in range(1, 22)]
-    verdicts = {number: claim["verdict"] for number, claim in found.items()}
-    assert verdicts["C1"] == "holds" and verdicts["C17"] == "does not hold" and verdicts["C4"] == "undecided"
-    assert verdicts["C12"] == "not run"
+    said = {number: claim["verdict"] for number, claim in found.items()}
+    assert said["C1"] == "holds" and said["C17"] == "does not hold" and said["C4"] == OPEN
+    assert said["C12"] == "not run"
     (tmp_path / study_page.FILE).write_text(json.dumps(found))
     page = study_page.page(tmp_path)
     for number in found:
         assert page.count(f"\n## {number}\n") == 1 and f"| [{number}](#{number.lower()}) |" in page
-    assert "| embedding_x | safer lowers synonym ASR | normal | -8.00 [-9.00, -7.00] nats | 3.1 | 1,200 | 1 |" in page
-    assert "| bat | safer lowers synonym ASR | normal | -8.0 | – | 1,200 | 1 | undecided |" in page
-    assert "3 checks, 2 of them decided and 0 void" in page
+    row = "| embedding_x | safer lowers synonym ASR | normal | -8.00 [-9.00, -7.00] nats | 3.1 | 2.5 | 1,200 | 1 |"
+    assert f"{row} 2,400 x 2 | does not hold | normal, safer |" in page
+    row = "| bat | safer lowers synonym ASR | normal | -8.0 | – | 2.5 | 1,200 | 1 | 2,400 x 2† | not decidable here |"
+    assert row in page
+    assert "3 checks, 2 of them decided, 1 not decidable here and 0 void. 3 rest on one seed" in page
+    for rule, why in voids.RULES.items():
+        assert f"- *{rule.removeprefix('void: ')}*: {why}" in page
 
 
-def test_void_checks_could_not_have_been_decided_by_chance() -> None:
-    void = [{"verdict": verdict} for verdict in (VOID, checks.REPEATED, checks.OTHER_QUANTITY)]
-    said = study_page.chance([{"verdict": study.HOLDS}] * 40 + void * 20)
-    assert said.startswith("100 checks, 40 of them decided and 60 void.") and said.endswith(
-        "would be decided, 2 of these."
-    )
+def test_a_control_is_said_whether_it_is_beside_or_missing() -> None:
+    assert study_page.control_cell(check(HOLDS)) == "normal"
+    assert study_page.control_cell(check(HOLDS, beside="flat_untrained")) == "normal; beside: flat_untrained"
+    missing = study_page.control_cell(check(OPEN, claim="C17", beside=""))
+    assert missing == "normal; missing: frozen weights of equal loss increase"
 
 
 def test_the_committed_study_is_what_its_checks_say() -> None:
@@ -139,14 +158,14 @@ def test_no_check_of_a_run_near_chance_counts(committed: list[dict[str, Any]]) -
 def test_every_check_names_its_control_and_has_a_known_verdict(committed: list[dict[str, Any]]) -> None:
     for row in committed:
         assert row["control"] and row["runs"], row["text"]
-        assert row["verdict"] in (study.HOLDS, study.FAILS, study.UNDECIDED, *checks.KNOWN)
+        assert row["verdict"] in (HOLDS, FAILS, OPEN, *voids.RULES)
 
 
 def test_no_measurement_is_counted_twice(committed: list[dict[str, Any]]) -> None:
     """Of one claim and experiment no two checks that count are made of the same letters for the same examples."""
     seen: Counter[Any] = Counter()
     for row in committed:
-        if checks.is_void(row["verdict"]) or row["experiment"].startswith("cost_"):
+        if voids.is_void(row["verdict"]) or row["experiment"].startswith("cost_"):
             continue
         folder = study.RESULTS / row["experiment"]
         files = [read(run / "statuses.json") for setting in row["runs"] for run in runs_of(folder, setting)]
@@ -157,19 +176,18 @@ def test_no_measurement_is_counted_twice(committed: list[dict[str, Any]]) -> Non
 
 
 STORED = [
-    # TaiChi without the adversarial twin's loss is above the whole; the averages' partner is below chance.
-    ("C10", "undecided", "not so: taichi more robust than taichi_no_adv, by less than 3 (BERT-tiny on SST-2)"),
-    ("C11", "undecided", "not so: taichi more robust than taichi_no_adv (BERT-tiny on SST-2)"),
-    ("C12", "undecided", "of 1 check 1 void (1 near chance)"),
-    ("C8", "undecided", "2 failed rows dropped"),
-    ("C6", "undecided", "10 function words not apart"),
-    ("C4", "undecided", "2 fail, 9 undecided, 8 void (8 near chance)"),
-    ("C9", "undecided", "40 no rival of the paper, 17 near chance): nowhere shown: taichi loses at most 1.5"),
-    ("C13", "undecided", "of 50 checks 21 hold, 11 fail, 18 undecided"),
-    ("C16", "holds", "3 void (3 counted above)"),
-    ("C20", "holds", "4 void (4 near chance)"),
-    ("C17", "undecided", "6 no frozen control, 6 counted above"),
-    ("C21", "undecided", "2 not what the paper measures"),
+    # TaiChi without the adversarial twin's loss is above the whole, by less than the spread of seeds allows to say.
+    ("C10", OPEN, "not shown: taichi_no_kl keeps normal's clean accuracy; taichi more robust than taichi_no_adv"),
+    ("C12", OPEN, "of 1 check 1 void (1 near chance); no number of rows decides it"),
+    ("C8", OPEN, "2 failed rows dropped"),
+    ("C6", OPEN, "10 function words not apart"),
+    ("C4", FAILS, "not so: bat_pairwise keeps accuracy within 1.6 (BERT-tiny on SNLI)"),
+    ("C9", OPEN, "40 no rival of the paper, 17 near chance); not shown: taichi loses at most 1.5 of clean accuracy"),
+    ("C13", FAILS, "42 mask not shown to be learnt"),
+    ("C16", HOLDS, "3 void (3 counted above)"),
+    ("C20", HOLDS, "4 void (4 near chance)"),
+    ("C17", OPEN, "6 no frozen control, 6 counted above"),
+    ("C21", OPEN, "2 not what the paper measures"),
 ]
 
 
@@ -194,7 +212,8 @@ def test_the_ablation_without_the_twins_loss_is_above_the_whole() -> None:
         row for row in read(study.RESULTS / study_page.FILE)["C10"]["checks"]
         if "taichi_no_adv, by less" in row["text"] and "sst2" in row["experiment"]
     ]  # fmt: skip
-    assert row["value"] == pytest.approx(-gain, abs=1e-3) and row["high"] < 0 and row["verdict"] == study.FAILS
+    assert row["value"] == pytest.approx(-gain, abs=1e-3)
+    assert row["high"] < 0 and row["p"] > 0.05 and row["verdict"] == OPEN  # after correction over fourteen checks
 
 
 def test_the_remark_on_C9_names_the_rivals_that_taichi_is_below() -> None:
@@ -202,7 +221,7 @@ def test_the_remark_on_C9_names_the_rivals_that_taichi_is_below() -> None:
     above = {row["runs"][0] for row in rows if row["high"] < 0 and row["quantity"] != "accuracy"}
     said = read(study_page.REMARKS)["C9"].partition("taichi is below ")[2].partition(" under some attack")[0]
     assert set(said.replace(" and ", ", ").split(", ")) == above
-    assert not [row for row in rows if row["verdict"] == study.FAILS]
+    assert not [row for row in rows if row["verdict"] == FAILS]
 
 
 def test_the_drop_of_training_on_adversarial_texts_rests_on_dropped_rows() -> None:
@@ -211,7 +230,7 @@ def test_the_drop_of_training_on_adversarial_texts_rests_on_dropped_rows() -> No
     one = TextExperiment(study.EXPERIMENTS / "text_trec_bert_tiny.json", study.RESULTS / "text_trec_bert_tiny")
     assert not one.near_chance("base_adv")  # so that chance is not the reason there
     rows = [row for row in read(study.RESULTS / study_page.FILE)["C8"]["checks"] if "trec" in row["experiment"]]
-    assert [row["verdict"] for row in rows] == [checks.DROPPED] * 2
+    assert [row["verdict"] for row in rows] == [voids.DROPPED] * 2
 
 
 def test_beta_is_the_entropy_and_gamma_the_consistency() -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from test_embedding_claims import row_of, write_run
 
-from benchmarks.study import checks, paired, text_claims, text_tables
 from benchmarks.study import experiment as text_runs
+from benchmarks.study import paired, text_claims, text_tables, voids
+from benchmarks.study.controls import SMALL_SHARE, UNTRAINED
 from benchmarks.study.experiment import TextExperiment
 
 pytestmark = pytest.mark.slow
@@ -47,6 +48,15 @@ def results(tmp_path: Path) -> Path:
 def run(results: Path, name: str, letters: dict[str, str], accuracy: float = 0.8, samples: int = 10_000) -> Path:
     folder = results / SST2 / name
     write_run(folder, letters, accuracy, samples)
+    return folder
+
+
+def learnt(results: Path, name: str, letters: dict[str, str], experiment: str = SST2) -> Path:
+    """A run whose card shows that its mask was learnt."""
+    folder = results / experiment / name
+    write_run(folder, letters, 0.8)
+    card = folder / "run_card.json"
+    card.write_text(json.dumps({**json.loads(card.read_text()), "config": {"phi_std": 0.3}}))
     return folder
 
 
@@ -106,7 +116,10 @@ def test_C3_both_rates(results: Path, files: Path) -> None:
     rows = found(results, files)
     falls = row_of(rows, "lowers synonym ASR")
     assert falls["verdict"] == "holds" and falls["value"] == pytest.approx(-25.0) and falls["examples"] == 300
-    assert falls["seeds"] == [1, 2] and falls["why"] == "the whole interval is below 0; 2 seeds, sd 0"
+    assert (
+        falls["seeds"] == [1, 2]
+        and falls["why"] == "the whole interval is below 0; 2 seeds, sd 0; p below 0.001 after correction"
+    )
     assert row_of(rows, "leaves antonym ASR within 5")["verdict"] == "holds"
 
 
@@ -134,8 +147,8 @@ def test_C8_the_contrast_of_three_rates(results: Path, files: Path) -> None:
 @pytest.mark.parametrize(
     ("found_views", "config", "verdict"),
     [
-        (70, {}, checks.DROPPED),
-        (70, {"failed_views": "drop"}, checks.DROPPED),
+        (70, {}, voids.DROPPED),
+        (70, {"failed_views": "drop"}, voids.DROPPED),
         (70, {"failed_views": "clean"}, "holds"),
         (100, {}, "holds"),
     ],
@@ -166,7 +179,7 @@ def test_C9_counts_the_papers_rivals_alone(results: Path, files: Path) -> None:
         run(results, f"{name}-seed1", {"textfooler": textfooler})
     rows = {row["runs"][0]: row for row in found(results, files) if row["claim"] == "C9" and row["paper"] != -0.9}
     assert rows["normal"]["verdict"] == "holds" and rows["normal"]["part"] == "above normal"
-    assert rows["flat"]["high"] < 0 and rows["flat"]["verdict"] == checks.NO_RIVAL == rows["adv_iter"]["verdict"]
+    assert rows["flat"]["high"] < 0 and rows["flat"]["verdict"] == voids.NO_RIVAL == rows["adv_iter"]["verdict"]
 
 
 def test_C9_every_rival_and_every_column(results: Path, files: Path) -> None:
@@ -176,7 +189,7 @@ def test_C9_every_rival_and_every_column(results: Path, files: Path) -> None:
     rows = [row for row in found(results, files) if row["claim"] == "C9"]
     verdicts = {row["text"]: row["verdict"] for row in rows}
     assert verdicts == {
-        "taichi above normal: pwws": "undecided",
+        "taichi above normal: pwws": paired.OPEN,
         "taichi above normal: textfooler (trained on)": "holds",
         "taichi above ada: pwws": "does not hold",
         "taichi above ada: textfooler (trained on)": "holds",
@@ -210,11 +223,11 @@ def test_C10_and_C11_the_ablations(results: Path, files: Path) -> None:
     assert row_of(rows, "taichi_no_kl keeps normal's")["verdict"] == "holds"
     assert row_of(rows, "taichi_no_kl more robust than normal")["value"] == pytest.approx(25.0)
     assert row_of(rows, "taichi more robust than taichi_no_ctr")["verdict"] == "holds"
-    assert row_of(rows, "taichi more robust than taichi_no_adv, by less than 3")["verdict"] == "undecided"
-    assert row_of(rows, "taichi_no_adv below taichi's clean")["verdict"] == "undecided"
+    assert row_of(rows, "taichi more robust than taichi_no_adv, by less than 3")["verdict"] == paired.OPEN
+    assert row_of(rows, "taichi_no_adv below taichi's clean")["verdict"] == paired.OPEN
     rows = [row for row in both if row["claim"] == "C11"]
     steps = [row["verdict"] for row in rows if "more robust" in row["text"]]
-    assert steps == ["holds", "holds", "holds", "undecided"] and len(rows) == 8
+    assert steps == ["holds", "holds", "holds", paired.OPEN] and len(rows) == 8
     first = row_of(rows, "KL(pos) of taichi_no_kl below that of normal")
     assert first["value"] == pytest.approx(-0.8) and first["unit"] == "nats" and first["verdict"] == "holds"
     assert first["examples"] == 50 and first["paper"] == -0.85
@@ -261,8 +274,10 @@ def write_flat(results: Path) -> None:
         ("flat", MOST, MOST, 0.60, 0.58),
     ]:
         for seed in (1, 2):
-            folder = run(results, f"{name}-seed{seed}", {"textfooler": textfooler, "pwws": pwws})
+            make = learnt if name == "flat" else run
+            folder = make(results, f"{name}-seed{seed}", {"textfooler": textfooler, "pwws": pwws})
             write_agreement(folder, own, fixed, spread=0.1)
+    learnt(results, f"flat{UNTRAINED}-seed1", {"textfooler": FEW, "pwws": FEW})
 
 
 def test_C13_prediction_and_interpretation(results: Path, files: Path) -> None:
@@ -330,16 +345,21 @@ def test_C14_leaves_the_attack_of_training_out(results: Path, files: Path) -> No
 
 def test_C15_without_one_of_the_terms(results: Path, files: Path) -> None:
     for name, letters in [("flat", MOST), ("flat_beta0", HALF), ("flat_gamma0", MOST)]:
-        run(results, f"{name}-seed1", {"textfooler": letters})
+        learnt(results, f"{name}-seed1", {"textfooler": letters})
     rows = found(results, files)
-    assert row_of(rows, "with beta 0")["verdict"] == "holds"
-    assert row_of(rows, "with gamma 0")["verdict"] == "undecided"
+    assert row_of(rows, "with beta 0")["verdict"] == voids.NO_UNTRAINED
+    learnt(results, f"flat{UNTRAINED}-seed1", {"textfooler": FEW})
+    rows = found(results, files)
+    without = row_of(rows, "with beta 0")
+    assert without["verdict"] == "holds" and without["beside"] == f"flat{UNTRAINED}"
+    assert row_of(rows, "with gamma 0")["verdict"] == paired.OPEN
 
 
 # ---- GradMask ----
 
 
 def write_masks(results: Path, fixed: int = 60, introduced: int = 20) -> None:
+    write_run(results / SNLI / f"gradient_mask{SMALL_SHARE}-seed1", {"gradient_mask": "sff-" * 75}, 0.75)
     for seed in (1, 2):
         letters = {"normal": "ssf-" * 75, "gradient_mask": "sff-" * 75}
         for name, row in letters.items():
@@ -362,7 +382,7 @@ def test_C21_masked_texts_and_slices(results: Path, files: Path) -> None:
     assert drop["value"] == pytest.approx(-50.0) and drop["examples"] == 300 and drop["paper"] is None
     own = row_of(rows, "gradient_mask above normal, each masked by its own gradient")
     assert own["value"] == pytest.approx(25.0)
-    assert drop["verdict"] == own["verdict"] == checks.OTHER_QUANTITY
+    assert drop["verdict"] == own["verdict"] == voids.OTHER_QUANTITY
     mended = row_of(rows, "fixes more errors than it introduces: negation")
     half = 196 * (80 - 40**2 / 400) ** 0.5 / 400
     assert mended["value"] == pytest.approx(10.0) and mended["high"] == pytest.approx(10.0 + half)
@@ -397,7 +417,7 @@ def test_tables_say_what_there_is(results: Path, files: Path, tmp_path: Path) ->
     assert "| negation | 400 | 2 | 80.0 ± 0.0 | 90.0 ± 0.0 | 60.0 ± 0.0 |" in page and "63.3 / 3.4 |" in page
     assert "| long (doubtful) | 400 |" in page and "| ambiguity |" not in page
     assert "*C13*, a remark by hand: the mask is small" in page
-    assert "| C13 | flat above adv_iter: KT on own pairs | 20.0 [" in page and "sd 0 |" in page
+    assert "| C13 | flat above adv_iter: KT on own pairs | 20.0 [" in page and "sd 0; p " in page
     assert "- C12 needs taichi and linear_average_*." in page
     text = text_tables.compact(results, files)
     assert "| C14 | FLAT transfers to attacks that it has not seen | BERT-tiny on SST-2 | 2 | 0 | 0 | – |" in text

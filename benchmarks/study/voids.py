@@ -1,0 +1,123 @@
+"""When a check does not count: every rule, its reason, and the rules that a run card or a history decides.
+
+`RULES` is the whole list. A void check is shown with its numbers, counts in no verdict, and is not corrected for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.study.paired import VOID, read, runs_of
+from hf_robust.metrics import SATURATED
+from hf_robust.reports.word_mask import mask_of
+from hf_robust.runs import mask_defect, read_history
+
+Row = dict[str, Any]
+REPEATED = "void: counted above"
+DROPPED = "void: failed rows dropped"
+NO_RIVAL = "void: no rival of the paper"
+OTHER_QUANTITY = "void: not what the paper measures"
+BLIND = "void: saturated queries"
+UNMOVED = "void: perturbation moved nothing"
+UNLEARNT = "void: mask not shown to be learnt"
+NOT_SPLIT = "void: function words not apart"
+NO_FROZEN = "void: no frozen control"
+UNEQUAL = "void: unequal loss increase"
+NO_MATCHED = "void: no matched antonym views"
+NO_WHOLE = "void: no whole beside the part"
+NO_UNTRAINED = "void: no untrained mask"
+OTHER_DROPOUT = "void: dropout not shared"
+NO_SMALL_SHARE = "void: no augmentation of 2.6 %"
+ASIDE = "not in the paper"
+"""Part of checks that the claim does not consist of."""
+LEAST_INCREASE = 1e-3
+"""Nats of loss that an adversary must add on average; less is noise."""
+
+RULES = {
+    VOID: (
+        "A run is less than a fifth of the way from the larger class's share to accuracy 1: a model that guesses "
+        "gives the same answer under any attack, and its lost accuracy is not the cost of a method. Checks whether "
+        "training collapses use such runs."
+    ),
+    REPEATED: "An earlier check of the claim has the same outcomes: a measurement counts once.",
+    BLIND: (
+        f"More than {100 * SATURATED:g} % of an attack's queries met a probability that float32 cannot tell from 1: "
+        "the search was blind."
+    ),
+    UNMOVED: (
+        f"The adversary raised the loss by less than {LEAST_INCREASE:g} nats on average: there was nothing to train "
+        "against."
+    ),
+    UNLEARNT: (
+        "The run card of a model with a learnt mask does not show that importances differ between words as the "
+        "model does, or does not describe the mask: this is adversarial training with noise."
+    ),
+    DROPPED: "Rows whose attack failed were left out of training; the paper trains on a text for every row.",
+    NO_RIVAL: "The paper does not compare with this method.",
+    OTHER_QUANTITY: "The quantity is not the paper's.",
+    NOT_SPLIT: "Content and function words were not measured apart (C6).",
+    NO_FROZEN: "A gain of an adaptive method without the same method with frozen weights (C17).",
+    UNEQUAL: "The frozen control raises the loss by another amount, so that it is no control (C17).",
+    NO_MATCHED: (
+        "A lower antonym rate without a model trained on matched antonym views, which swap no stop words (C4)."
+    ),
+    NO_WHOLE: "A part of TaiChi without the whole and the whole without its adversarial twin beside it (C10).",
+    NO_UNTRAINED: "A gain of a learnt mask without the same method with an untrained mask (C13 to C15).",
+    OTHER_DROPOUT: "The two losses were taken under different dropout, which alone sets them apart (C20).",
+    NO_SMALL_SHARE: "A gain of masking without a model of the paper's share of masked rows, 2.6 % (C21).",
+}
+"""Void verdict -> its reason."""
+
+
+def is_void(verdict: str) -> bool:
+    """Whether a verdict is one of the void ones."""
+    return verdict.startswith("void")
+
+
+def void_reasons(verdicts: Iterable[str]) -> str:
+    """Number of void checks with reasons: ``6 void (4 near chance, 2 counted above)``; empty if there are none."""
+    counts = Counter(verdict.partition(": ")[2] for verdict in verdicts if is_void(verdict))
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.most_common())
+    return f"{counts.total()} void ({reasons})" if counts else ""
+
+
+def config_of(run: Path) -> dict[str, Any]:
+    """Arguments of a run and what training measured, from its run card; empty if an old card has none."""
+    config: dict[str, Any] = read(run / "run_card.json").get("config") or {}
+    return config
+
+
+def blind(run: Path, quantity: str) -> bool:
+    """Whether the attack that the quantity names met saturated probabilities too often; older runs did not count."""
+    attacks = read_history(run)[-1].get("attacks", {})
+    return float(attacks.get(quantity, {}).get("saturated_share", 0.0)) > SATURATED
+
+
+def unmoved(run: Path, quantity: str) -> bool:
+    """Whether the adversary of training hardly raised the loss; older runs did not log it."""
+    return float(config_of(run).get("loss_increase", LEAST_INCREASE)) < LEAST_INCREASE
+
+
+def unlearnt(run: Path, quantity: str) -> bool:
+    """Whether a run with a learnt mask does not show that it learnt one."""
+    card = read(run / "run_card.json")
+    mask = mask_of(card)
+    return card.get("method") == "flat" and (not mask or bool(mask_defect(mask)))
+
+
+RUN_RULES: dict[str, Callable[[Path, str], bool]] = {BLIND: blind, UNMOVED: unmoved, UNLEARNT: unlearnt}
+
+
+def by_rules(folder: Path, row: Row) -> Row:
+    """The row, void if a rule about single runs applies to one of its ``runs``."""
+    if is_void(row["verdict"]):
+        return row
+    for verdict, applies in RUN_RULES.items():
+        runs = (run for setting in row["runs"] for run in runs_of(folder, setting))
+        broken = [run.name for run in runs if applies(run, row["quantity"])]
+        if broken:
+            return {**row, "verdict": verdict, "why": f"in {', '.join(broken)}"}
+    return row
