@@ -54,8 +54,11 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         {"gradient_accumulation_steps": 2, "per_device_train_batch_size": 2},
     ),
 }
-RUNS: dict[str, tuple[str, dict[str, Any]]] = {**{name: (name, {}) for name in METHODS}, **VARIANTS}
-"""Name of a run -> its method, and the flags that differ from the method's defaults."""
+RUNS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{name: (name, {}) for name in METHODS if not METHODS[name].architectures},
+    **VARIANTS,
+}
+"""Name of a run -> its method, and the flags that differ from the method's defaults; methods that train BERT."""
 
 
 def main(argv: list[str] | None = None) -> int:
