@@ -263,6 +263,20 @@ def test_items_of_a_paper_share_runs_and_a_figure_is_drawn(stage: Stage, capsys:
 
 
 @pytest.mark.slow
+def test_curves_have_the_mean_over_seeds_at_each_epoch(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(stage) == 0
+    for _, folder in stage.folders():
+        history = Path(folder) / "robustness_history.jsonl"
+        last = json.loads(history.read_text(encoding="utf-8").splitlines()[-1])
+        with history.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({**last, "epoch": last["epoch"] + 1, "step": last.get("step", 0) + 1}) + "\n")
+    write(stage.folder / "papers" / "small" / "figure3.json", {**TABLE, "layout": "curves over seeds"})
+    assert command(stage, "small", "figure3") == 0
+    assert (stage.output / "figure3-sst2.png").is_file()
+    assert "mean over the seeds of a method ± one sample standard deviation" in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_a_failed_run_is_named_and_the_page_has_the_others(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     stage.control(fail=[3])
     assert command(stage) == 2

@@ -13,20 +13,18 @@ from hf_robust.reports.document import Section
 from hf_robust.reproduce.commands import command_sections, picture_sections
 from hf_robust.reproduce.item import Item
 from hf_robust.reproduce.results import Results
-from hf_robust.reproduce.tables import figure_sections, table_sections
+from hf_robust.reproduce.tables import curve_sections, figure_sections, table_sections
 
 LAYOUTS: dict[str, Callable[[Results, Path], list[Section]]] = {
     "table": table_sections,
     "figure over flags": figure_sections,
+    "curves over seeds": curve_sections,
     "command": command_sections,
     "pictures of runs": picture_sections,
 }
 READ_MODELS = {"command", "pictures of runs"}
 """Kinds that read whole run folders, and not only the numbers in them."""
 MISSING: dict[str, str] = {
-    "curves over seeds": "curves per epoch with mean and deviation over seeds",
-    "space by label": "t-SNE coloured by label with the decision boundary",
-    "importance side by side": "word importances of several models side by side",
     "unknown": "its content, of which the project's notes of the paper say nothing",
 }
 """Kind -> what is missing for it."""

@@ -9,6 +9,7 @@ from typing import Any
 from hf_robust.reports import metric_label, save_figure, sweep_figure, sweep_note
 from hf_robust.reports.document import Cell, Picture, Section, Table, inline_svg, number_cell, text_cell
 from hf_robust.reports.guessing import DAGGER
+from hf_robust.reports.overlays import OVERLAYS_NOTE, has_curves, overlaid_curves
 from hf_robust.reports.sweeps import CELLS, is_rate, setting_cell, value_text
 from hf_robust.reproduce.plan import catalog
 from hf_robust.reproduce.results import Place, Results
@@ -44,6 +45,20 @@ def figure_sections(results: Results, pictures: Path) -> list[Section]:
         _, svg = save_figure(figure, pictures, stem)
         title = f"{item.title} ({catalog()[data]['title']})"
         sections[0].pictures.append(Picture(stem, title, inline_svg(svg, stem, title)))
+    return sections
+
+
+def curve_sections(results: Results, pictures: Path) -> list[Section]:
+    """Curves per epoch, mean and deviation over seeds, a picture for each data set, and the last epoch as a table."""
+    item = results.plan.item
+    sections = table_sections(results, pictures)
+    for data in item.data:
+        runs = [run for cell, run in results.runs.items() if cell.data == data]
+        if has_curves(runs):
+            stem, title = f"{item.name}-{data}", f"{item.title} ({catalog()[data]['title']})"
+            _, svg = save_figure(overlaid_curves(runs), pictures, stem)
+            sections[0].pictures.append(Picture(stem, title, inline_svg(svg, stem, title)))
+            sections[0].paragraphs.append(OVERLAYS_NOTE)
     return sections
 
 
