@@ -267,11 +267,12 @@ def test_curves_have_the_mean_over_seeds_at_each_epoch(stage: Stage, capsys: pyt
     assert command(stage) == 0
     for _, folder in stage.folders():
         history = Path(folder) / "robustness_history.jsonl"
-        last = json.loads(history.read_text(encoding="utf-8").splitlines()[-1])
-        with history.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({**last, "epoch": last["epoch"] + 1, "step": last.get("step", 0) + 1}) + "\n")
+        first = json.loads(history.read_text(encoding="utf-8"))
+        history.write_text(
+            f"{json.dumps(first)}\n{json.dumps({**first, 'epoch': 2.0, 'step': 10})}\n", encoding="utf-8"
+        )
     write(stage.folder / "papers" / "small" / "figure3.json", {**TABLE, "layout": "curves over seeds"})
-    assert command(stage, "small", "figure3") == 0
+    assert command(stage, "small", "figure3") == 0 and len(stage.names()) == 4
     assert (stage.output / "figure3-sst2.png").is_file()
     assert "mean over the seeds of a method ± one sample standard deviation" in capsys.readouterr().out
 
