@@ -38,7 +38,9 @@ def test_demo_runs_make_a_whole_report(runs: list[str], tmp_path: Path, capsys: 
     assert main(["report", *runs, "--output", str(out)]) == 0
     printed = capsys.readouterr().out
     assert "| normal |" in printed and f"report.html and report.md are in {out}." in printed
-    pictures = [f"{stem}{ending}" for stem in ("fronts", "epochs", "comparison") for ending in (".png", ".svg")]
+    pictures = [
+        f"{stem}{ending}" for stem in ("fronts", "epochs", "comparison", "classes") for ending in (".png", ".svg")
+    ]
     assert {path.name for path in out.iterdir()} == {"report.html", "report.md", *pictures}
     text = (out / "report.md").read_text()
     assert "1 tests of this report" in text and "| normal | safer | 24 |" in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,7 @@ def test_a_full_store_changes_no_outcome(monkeypatch: pytest.MonkeyPatch) -> Non
     target = victim(model)
     few = measured(target, rows, shared=True)
     assert 0 < target.answers.recalled
-    for before, after in zip(sum(whole, []), sum(few, []), strict=True):
+    for before, after in zip(chain.from_iterable(whole), chain.from_iterable(few), strict=True):
         assert (before.status, before.perturbed, before.queries) == (after.status, after.perturbed, after.queries)
 
 

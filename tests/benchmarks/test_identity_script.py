@@ -23,7 +23,7 @@ class Faked(identity.Sides):
         self.columns = ("sentence",)
 
     def a(self, victim: Victim, examples: Any, stock: bool = False) -> list[Any]:
-        found = self.b(victim, examples)
+        found = list(self.b(victim, examples))
         if self.always or not isinstance(victim, identity.SharedVictim):
             found[0] = dataclasses.replace(found[0], **self.changes)
         return found

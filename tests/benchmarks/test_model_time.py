@@ -12,11 +12,13 @@ import torch
 from attacks.attack_parts import SYNONYMS, texts, victim
 
 from benchmarks.performance import model_share, shared_answers
+from hf_robust.attacks import resources
 
 
 @pytest.fixture
-def flags(model_folder: Callable[..., Path], tmp_path: Path) -> list[str]:
+def flags(model_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The tiny model, twelve rows labelled as it predicts them, and a table of synonyms."""
+    monkeypatch.setattr(resources, "nltk_stop_words", frozenset)
     found = texts(12)
     labels = victim().probabilities(found).argmax(-1)
     rows = [{"sentence": one[0], "label": int(label)} for one, label in zip(found, labels, strict=True)]
