@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from hf_robust.attacks.arguments import AttackArguments, check_recipes
+from hf_robust.attacks.arguments import AttackArguments
 from hf_robust.attacks.attack import Attack, Example
 from hf_robust.attacks.building import build_attacks
 from hf_robust.attacks.cascade import Cascade
@@ -16,7 +16,7 @@ from hf_robust.attacks.engine.plans import Plans
 from hf_robust.attacks.engine.probe import check_attack
 from hf_robust.attacks.engine.scheduler import attack_dataset
 from hf_robust.attacks.labels_and_columns import resolve_frozen_columns, resolve_skip_labels
-from hf_robust.attacks.recipes import ATTACKS, goal_of
+from hf_robust.attacks.recipes import ATTACKS, check_recipes, goal_of
 from hf_robust.attacks.resources import Resources
 from hf_robust.attacks.standard import fitted
 from hf_robust.attacks.static import examples_of, results_on_data

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from hf_robust.attacks.control import RANDOM_PREFIX, check_controls
 from hf_robust.attacks.labels_and_columns import NO_RELATION
+from hf_robust.attacks.recipes import check_recipes
 from hf_robust.attacks.static import FILE_PREFIX
 from hf_robust.metrics import ConfidenceSequence
 from hf_robust.words import ENGLISH, Protection, check_language, language_name, read_protection
@@ -388,23 +388,3 @@ class AttackArguments:
             f"antonyms are needed, and --lexicon {self.lexicon} has none; pass --antonym_lexicon builtin, wordnet or "
             "a JSON table of antonyms."
         )
-
-
-def check_recipes(names: Sequence[str], flag: str, otherwise: str) -> None:
-    """Raise if one of the ``names`` is no native attack.
-
-    Args:
-        names: the value of ``flag``.
-        flag: the flag, for the message.
-        otherwise: the remedy, for the message.
-
-    Raises:
-        ValueError: a name is no native attack.
-    """
-    from hf_robust.attacks.recipes import ATTACKS
-
-    unknown = [name for name in names if name not in ATTACKS]
-    if "universal_trigger" in unknown:
-        otherwise = "a universal trigger is found by `hf-robust trigger`"
-    if unknown:
-        raise ValueError(f"{flag} must be among {', '.join(ATTACKS)}, got {', '.join(unknown)}; {otherwise}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from hf_robust.attacks.attack import Attack
 from hf_robust.attacks.parts.goals import Goal, LowerProbability, Misclassify, Remain, Shorten
@@ -93,3 +93,21 @@ _GOALS: dict[str, type[Goal]] = {
 def goal_of(name: str) -> type[Goal]:
     """The class of an attack's goal by the attack's name (also in TextAttack's spelling), without building it."""
     return _GOALS.get(name.replace("-", "_"), Misclassify)
+
+
+def check_recipes(names: Sequence[str], flag: str, otherwise: str) -> None:
+    """Raise if one of the ``names`` is no native attack.
+
+    Args:
+        names: the value of ``flag``.
+        flag: the flag, for the message.
+        otherwise: the remedy, for the message.
+
+    Raises:
+        ValueError: a name is no native attack.
+    """
+    unknown = [name for name in names if name not in ATTACKS]
+    if "universal_trigger" in unknown:
+        otherwise = "a universal trigger is found by `hf-robust trigger`"
+    if unknown:
+        raise ValueError(f"{flag} must be among {', '.join(ATTACKS)}, got {', '.join(unknown)}; {otherwise}.")
