@@ -57,7 +57,7 @@ def page(browser: Any, page_file: Path) -> Iterator[Any]:
 def test_pictures_are_there(page: Any) -> None:
     assert page.title() == "Robustness report"
     boxes = [picture.bounding_box() for picture in page.locator("figure svg").all()]
-    assert len(boxes) == 3 and all(box["width"] > 300 and box["height"] > 150 for box in boxes)
+    assert len(boxes) == 4 and all(box["width"] > 300 and box["height"] > 150 for box in boxes)
     drawn = page.locator("figure svg path").evaluate_all("paths => paths.map(path => path.getBBox().width)")
     assert sum(width > 0 for width in drawn) > 20
 
