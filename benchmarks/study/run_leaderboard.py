@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.study.leaderboard_part import SUBMITTED
-from benchmarks.study.run import PACKAGED_MODELS, WORK, jobs_of, logged, packaged_model
+from benchmarks.study.packaged import PACKAGED_MODELS, packaged_model
+from benchmarks.study.run import WORK, jobs_of, logged
 from benchmarks.study.stored import EXPERIMENTS
 from hf_robust.runs import HISTORY_FILE, RUN_CARD_FILE
 from hf_robust.sweep.place import Place
@@ -30,19 +31,25 @@ FILES = (HISTORY_FILE, RUN_CARD_FILE)
 
 def runs_of(experiment: Path, data: Path, work: Path, links: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     """Folder and arguments of each run; a packaged model is named by its link in ``links``."""
-    linked = {packaged_model(name): links / name for name in PACKAGED_MODELS}
+    linked = {model: links / name for name, model in models_of(experiment).items()}
     for result, arguments in jobs_of(experiment, data, work):
         model = arguments["model_name_or_path"]
         folder = SUBMITTED / f"{experiment.stem.removeprefix('leaderboard_')}-{result.name}"
         yield folder, {**arguments, "model_name_or_path": str(linked.get(model, model))}
 
 
+def models_of(experiment: Path) -> dict[str, str]:
+    """Folders of the packaged models that the experiment file names, by name."""
+    text = experiment.read_text(encoding="utf-8")
+    return {name: packaged_model(name) for name in PACKAGED_MODELS if f"{{{name}}}" in text}
+
+
 @contextmanager
-def linked_models() -> Iterator[Path]:
-    """A folder outside the checkout with links to the packaged models, so that run cards have the models' names."""
+def linked_models(experiment: Path) -> Iterator[Path]:
+    """A folder outside the checkout with links to the models, so that run cards have the models' names."""
     with tempfile.TemporaryDirectory() as folder:
-        for name in PACKAGED_MODELS:
-            (Path(folder) / name).symlink_to(packaged_model(name), target_is_directory=True)
+        for name, model in models_of(experiment).items():
+            (Path(folder) / name).symlink_to(model, target_is_directory=True)
         yield Path(folder)
 
 
@@ -68,7 +75,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=WORK / "leaderboard", help="scratch folder for the runs")
     options = parser.parse_args()
     work, file = options.work.resolve(), EXPERIMENTS / f"{options.experiment}.json"
-    with linked_models() as links:
+    with linked_models(file) as links:
         for folder, arguments in runs_of(file, options.data.resolve(), work, links):
             if not folder.is_dir() and (not options.seeds or arguments["seed"] in options.seeds):
                 print(run(folder, arguments, work), flush=True)
