@@ -13,10 +13,11 @@ _RUN = ("recipe", "run", "examples", "seconds", "CPU s", "queries", "queries/s",
 
 def tables(result: dict[str, Any]) -> str:
     """All tables, each under a heading, after a line on the machine."""
-    where, load = result["machine"], result["load_average"]
+    where, load, given = result["machine"], result["load_average"], result["settings"]
     gpu = f", {where['gpu']}" if "gpu" in where else ""
     head = (
-        f"{result['examples']} examples; {where['cpu_count']} processors, {where['threads']} threads{gpu}; "
+        f"{result['examples']} texts of {given['data']}, model {given['model']}; "
+        f"{where['cpu_count']} processors, {where['threads']} threads{gpu}; "
         f"load average {load['start']} at the start, {load['end']} at the end; {result['seconds']:.0f} s in all"
     )
     parts = [head, "### Runs", _runs(result), "### Ratios: wall-clock seconds (CPU seconds)", _ratios(result)]
