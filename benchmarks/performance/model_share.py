@@ -15,15 +15,13 @@ import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from benchmarks.performance.identity import add_attack_flags, errors_as_sentences
 from benchmarks.performance.stopwatch import Row, load_average, machine
-from benchmarks.performance.throughput import add_result, prepare, settings
+from benchmarks.performance.throughput import add_titled_flags, prepare, run_titled, settings
 from benchmarks.performance.throughput_runs import Case, RecordingVictim, TimedPlans, native
 from benchmarks.performance.throughput_tables import shares
 from hf_robust.attacks import ATTACKS, Attack
@@ -133,23 +131,9 @@ def measure(args: argparse.Namespace) -> Row:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--model", required=True, help="folder or Hub id of a classifier")
-    parser.add_argument("--data", required=True, help="labelled file of texts")
     parser.add_argument("--recipes", nargs="+", default=list(ATTACKS), choices=list(ATTACKS), metavar="RECIPE")
-    parser.add_argument("--num", type=int, default=4, help="number of correctly classified examples")
-    add_attack_flags(parser)
-    parser.add_argument("--title", default="model", help="name of the model in the result")
-    parser.add_argument("--output", type=Path, help="JSON file, to which the result is added under its title")
-    args = parser.parse_args(argv)
-    threads = torch.get_num_threads()
-    try:
-        with errors_as_sentences(parser):
-            result = measure(args)
-    finally:
-        torch.set_num_threads(threads)
-    results = add_result(args.output, args.title, result) if args.output else {args.title: result}
-    print(shares(results))
-    return 0
+    add_titled_flags(parser, 4)
+    return run_titled(parser, argv, measure, shares)
 
 
 if __name__ == "__main__":

@@ -12,14 +12,12 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.performance.identity import add_attack_flags, errors_as_sentences
 from benchmarks.performance.stopwatch import CLOCKS, Row, load_average, machine, mean_row, stopwatch
-from benchmarks.performance.throughput import add_result, prepare, settings
+from benchmarks.performance.throughput import add_titled_flags, prepare, run_titled, settings
 from benchmarks.performance.throughput_runs import Case
 from benchmarks.performance.throughput_tables import saved_passes
 from hf_robust.attacks import ATTACKS, Plans, attack_dataset
@@ -71,24 +69,10 @@ def run(case: Case, names: Sequence[str], plans: Plans, shared: bool) -> tuple[R
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--model", required=True, help="folder or Hub id of a classifier")
-    parser.add_argument("--data", required=True, help="labelled file of texts")
     parser.add_argument("--recipes", nargs="+", required=True, choices=list(ATTACKS), metavar="RECIPE")
-    parser.add_argument("--num", type=int, default=30, help="number of correctly classified examples")
     parser.add_argument("--rounds", type=int, default=2, help="rounds; seconds are means over them")
-    add_attack_flags(parser)
-    parser.add_argument("--title", default="model", help="name of the model in the result")
-    parser.add_argument("--output", type=Path, help="JSON file, to which the result is added under its title")
-    args = parser.parse_args(argv)
-    threads = torch.get_num_threads()
-    try:
-        with errors_as_sentences(parser):
-            result = measure(args)
-    finally:
-        torch.set_num_threads(threads)
-    results = add_result(args.output, args.title, result) if args.output else {args.title: result}
-    print(saved_passes(results))
-    return 0
+    add_titled_flags(parser, 30)
+    return run_titled(parser, argv, measure, saved_passes)
 
 
 if __name__ == "__main__":

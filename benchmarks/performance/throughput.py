@@ -274,6 +274,33 @@ def add_result(path: Path, title: str, result: Row) -> dict[str, Row]:
     return results
 
 
+def add_titled_flags(parser: argparse.ArgumentParser, num: int) -> None:
+    """Flags of a benchmark whose result is added to a file under a title; ``num`` is the default of examples."""
+    parser.add_argument("--model", required=True, help="folder or Hub id of a classifier")
+    parser.add_argument("--data", required=True, help="labelled file of texts")
+    parser.add_argument("--num", type=int, default=num, help="number of correctly classified examples")
+    add_attack_flags(parser)
+    parser.add_argument("--title", default="model", help="name of the model in the result")
+    parser.add_argument("--output", type=Path, help="JSON file, to which the result is added under its title")
+
+
+def run_titled(
+    parser: argparse.ArgumentParser,
+    argv: Sequence[str] | None,
+    measured: Callable[[argparse.Namespace], Row],
+    shown: Callable[[dict[str, Row]], str],
+) -> int:
+    """Measure, add the result to the file, and print the table of all results; the threads are set back."""
+    args, threads = parser.parse_args(argv), torch.get_num_threads()
+    try:
+        with errors_as_sentences(parser):
+            result = measured(args)
+    finally:
+        torch.set_num_threads(threads)
+    print(shown(add_result(args.output, args.title, result) if args.output else {args.title: result}))
+    return 0
+
+
 def parse(argv: Sequence[str] | None = None) -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     """Parse and check the flags; returns the parser too, for later errors."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])

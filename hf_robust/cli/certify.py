@@ -130,9 +130,6 @@ def run(options: argparse.Namespace) -> str:
 
     options.output_dir = output_folder(options)
     settings = CertifySettings(options.votes, options.alpha, options.bound, options.rule, options.beta)
-    by_intervals = settings.rule == INTERVALS
-    if options.attack_votes is None:
-        options.attack_votes = 0 if by_intervals else ATTACK_VOTES
     flags = _attack_flags(options)
     _check_draws(options, flags)
     # A table is loaded before the model, so that a missing one is an error at the start; masks need the tokenizer.
@@ -140,7 +137,7 @@ def run(options: argparse.Namespace) -> str:
     attack_options = from_flags(AttackOptions, options)
     model, tokenizer = load_classifier(options.model, options.device)
     refuse_without_classes(options.model, model.config)
-    if by_intervals:
+    if settings.rule == INTERVALS:
         check_bounded(model.config)
     smoothing = substitutions or draws_of(flags, options.seed, None, tokenizer)
     check_draws(smoothing, settings)
@@ -178,10 +175,13 @@ def run(options: argparse.Namespace) -> str:
 
 
 def _attack_flags(options: argparse.Namespace) -> AttackArguments:
-    """The flags of the attacks; by default these use the swaps that the certificates are about."""
+    """The flags of the attacks; by default these use the swaps and the vote that the certificates are about."""
     from hf_robust.attacks import AttackArguments
     from hf_robust.attacks.flag_readers import check_flags_are_read, is_flag_read
+    from hf_robust.certify import INTERVALS
 
+    if options.attack_votes is None:
+        options.attack_votes = 0 if options.rule == INTERVALS else ATTACK_VOTES
     if options.attack_backend == "native" and is_flag_read("attack_lexicon", options.attacks):
         options.attack_lexicon = options.attack_lexicon or options.neighbours
     sample = {"attack_num_examples": options.num_examples, "attack_seed": options.seed}

@@ -86,9 +86,10 @@ class Evidence:
         methods above ``most_cost`` or, if there is a limit, of unknown cost.
         """
         known = [method for method in self.methods if not _is_left_out(method, most_cost)]
+        obstinate = [method.obstinate_accuracy or 0.0 if self.has_obstinate else 0.0 for method in known]
         points = [
-            (method.accuracy, method.robust_accuracy, method.obstinate_accuracy or 0.0, _cost(method))
-            for method in known
+            (method.accuracy, method.robust_accuracy, withstood, _cost(method))
+            for method, withstood in zip(known, obstinate, strict=True)
         ]
         return sorted((known[index] for index in pareto_front(points, (True, True, True, False))), key=_cost)
 

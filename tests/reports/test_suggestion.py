@@ -69,6 +69,8 @@ def test_obstinate_errors_keep_a_method_on_the_front() -> None:
         method.name for method in evidence(normal, dataclasses.replace(worse, obstinate_accuracy=None)).front()
     ] == ["normal"]
     assert "antonym" not in front_table(TOY)
+    unknown = dataclasses.replace(normal, obstinate_accuracy=None)  # then it compares nothing
+    assert [method.name for method in evidence(unknown, worse).front()] == ["normal"]
 
 
 def test_differences_are_named_in_words() -> None:
