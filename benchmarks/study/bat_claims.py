@@ -21,6 +21,7 @@ from benchmarks.study.decide import decide
 from benchmarks.study.distances import CONTENT, FUNCTION
 from benchmarks.study.experiment import Comparison, TextExperiment, compare, compare_asr, seed_of
 from benchmarks.study.paired import read, runs_by_seed, runs_of, statuses_of
+from benchmarks.study.paper_runs import spec_of
 from benchmarks.study.power import linear_parts, variance_of
 from benchmarks.study.stored import EXPERIMENTS, RESULTS
 from benchmarks.study.voids import NOT_SPLIT
@@ -207,7 +208,7 @@ def check_all(results: Path = RESULTS, files: Path = EXPERIMENTS) -> dict[str, l
     """Experiment -> checks, for the experiments that compare methods and for the sweep; ablations have none."""
     checks = {}
     for path in sorted(files.glob("*.json")):
-        if set(read(path).get("methods", ())) == set(METHODS) and runs_of(results / path.stem, NORMAL):
+        if set(METHODS) <= set(spec_of(path).get("methods", ())) and runs_of(results / path.stem, NORMAL):
             checks[path.stem] = checks_of(TextExperiment(path, results / path.stem))
     sweep = TextExperiment(files / f"{SWEEP}.json", results / SWEEP)
     rows = counted_once(sweep.folder, [*c2(sweep), *c5(sweep), *c7(sweep)])

@@ -45,7 +45,8 @@ def judged(experiment: Experiment, row: Row, runs: Sequence[str], control: str |
         void: the verdict of a row that is void although its models have learnt.
     """
     checked = {**row, "runs": list(runs), "control": control or runs[0]}
-    guessing = [name for name in runs if experiment.near_chance(name)]
+    guesses = experiment.guesses if row["quantity"] == ACCURACY else experiment.near_chance
+    guessing = [name for name in runs if guesses(name)]
     if guessing:
         why = f"{', '.join(guessing)} near or below chance (accuracy below {100 * experiment.least_accuracy:.0f} %)"
         return {**checked, "verdict": VOID, "why": why, "beside": None}

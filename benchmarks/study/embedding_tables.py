@@ -28,7 +28,7 @@ from benchmarks.study.stored import EXPERIMENTS
 from benchmarks.study.sweep import SWEEP, Point, by_method, read_sweep
 from hf_robust.metrics import wilson_interval
 from hf_robust.reports import markdown_table, percent, union_label
-from hf_robust.runs import Run, load_run
+from hf_robust.runs import Run
 
 PAGE = "docs/generated/results/embedding.md"
 TITLES = {
@@ -36,6 +36,8 @@ TITLES = {
     "embedding_qqp_bert_tiny": "BERT-tiny on QQP",
     "embedding_qnli_bert_tiny": "BERT-tiny on QNLI",
     "embedding_sst2_minilm": "MiniLM on SST-2",
+    "embedding_sst2_adaptat": "BERT-tiny on SST-2, AdaptAT's Table 2",
+    "embedding_qnli_adaptat": "BERT-tiny on QNLI, AdaptAT's Table 2",
     SWEEP: "Step size and number of steps, BERT-tiny on SST-2",
     LINEARISATION: "The linearised loss, BERT-tiny on SST-2",
 }
@@ -124,7 +126,7 @@ def is_main(row: dict[str, Any]) -> bool:
 
 def setting(experiment: Experiment) -> str:
     """Sentence on the data, epochs and attacks of an experiment, read from one of its runs."""
-    run = load_run(runs_of(experiment.folder, experiment.methods[0])[0])
+    run = experiment.loaded(experiment.methods[0])[0]
     data, line = run.data, run.published
     attacked = next((result for name, result in line["attacks"].items() if name in RECIPES), {})
     handed = f", {attacked['num_examples']:,.0f} of them handed to each attack" if attacked else ""
@@ -139,7 +141,7 @@ def rates(experiment: Experiment) -> str:
     recipes = [name for name in experiment.attacks if name in RECIPES]
     named_files = [name for name in experiment.attacks if name not in RECIPES]
     header = ["method", "seeds", "clean accuracy", *recipes]
-    runs = {method: [load_run(path) for path in runs_of(experiment.folder, method)] for method in experiment.methods}
+    runs = {method: experiment.loaded(method) for method in experiment.methods}
     unions = {
         union_label(run.published["union"]) for group in runs.values() for run in group if "union" in run.published
     }
@@ -210,14 +212,14 @@ def legend(experiments: Sequence[Experiment]) -> str:
 
 def settings_table(experiment: Experiment) -> str:
     """Flags of each method that differ from the defaults."""
-    rows = [
-        [
-            method,
-            ", ".join(
-                f"{flag} {value}" for flag, value in experiment.spec.get("method_args", {}).get(method, {}).items()
-            ),
-        ]
+    spec = experiment.spec
+    flags = {
+        method: spec.get("method_args", {}).get(method, {}) | spec.get("settings", {}).get(method, {})
         for method in experiment.methods
+    }
+    rows = [
+        [method, ", ".join(f"{flag} {value}" for flag, value in of_method.items() if flag != "robust_method")]
+        for method, of_method in flags.items()
     ]
     rows = [row for row in rows if row[1]]
     return (

@@ -52,6 +52,7 @@ DATA = {
 }
 MODELS = {
     "{bert_tiny}": ("BERT-tiny", "bert", 4_386_178),
+    "google/bert_uncased_L-2_H-128_A-2": ("BERT-tiny", "bert", 4_386_178),
     "{minilm}": ("MiniLM", "bert", 22_713_986),
     "{mpnet}": ("MPNet-base", "mpnet", 109_488_516),
     "lstm": ("LSTM", "hf_robust_lstm", None),

@@ -25,12 +25,14 @@ from benchmarks.study.paired import (
     runs_of,
     shared_runs,
 )
+from benchmarks.study.paper_runs import spec_of
 from benchmarks.study.power import Variance, linear_parts, variance_of
 from benchmarks.study.stored import EXPERIMENTS, RESULTS
-from hf_robust.metrics import Difference, paired_difference
+from hf_robust.metrics import Difference, paired_difference, wilson_interval
 from hf_robust.metrics.guessing import least_accuracy
 from hf_robust.metrics.paired import POINTS, Outcomes, rates
-from hf_robust.runs import STATUSES_FILE
+from hf_robust.reports import load_evaluated
+from hf_robust.runs import STATUSES_FILE, Run
 
 TITLES = {
     "text_sst2_bert_tiny": "BERT-tiny on SST-2",
@@ -40,6 +42,12 @@ TITLES = {
     "text_sst2_cnn": "CNN on SST-2",
     "text_agnews_bert_tiny": "BERT-tiny on AG News",
     "text_snli_bert_tiny": "BERT-tiny on SNLI",
+    "text_sst2_bert_taichi": "BERT-tiny on SST-2, TaiChi's Table 5",
+    "text_trec_bert_taichi": "BERT-tiny on TREC, TaiChi's Table 5",
+    "text_agnews_bert_taichi": "BERT-tiny on AG News, TaiChi's Table 5",
+    "text_sst2_bert_labels": "BERT-tiny on SST-2, TaiChi's Table 4",
+    "text_sst2_bert_parts": "BERT-tiny on SST-2, TaiChi's Table 7 and Figure 5",
+    "text_snli_electra_gradmask": "BERT-tiny on SNLI, GradMask's Section 5",
 }
 ORDER = ("deepwordbug", "pwws", ATTACK, "textbugger", "synonym", "antonym", "gradient_mask")
 """Order of attacks: columns of TaiChi's Table 5, then the others."""
@@ -60,8 +68,7 @@ class Experiment:
     @cached_property
     def spec(self) -> dict[str, Any]:
         """Content of the experiment file."""
-        spec: dict[str, Any] = read(self.file)
-        return spec
+        return spec_of(self.file)
 
     @property
     def name(self) -> str:
@@ -87,9 +94,19 @@ class Experiment:
         """Accuracy below which a model counts as near chance."""
         return least_accuracy(float(self.spec["larger_class"]))
 
+    def loaded(self, method: str) -> list[Run]:
+        """The finished runs of a method, in the order of seeds."""
+        return [load_evaluated(path) for path in runs_of(self.folder, method)]
+
     def near_chance(self, method: str) -> bool:
         """Whether a run of the method is near chance."""
         return min(map(accuracy_of, runs_of(self.folder, method))) < self.least_accuracy
+
+    def guesses(self, method: str) -> bool:
+        """Whether a run of the method is near chance, and not so far below it that it has learnt wrong labels."""
+        return any(
+            accuracy_of(run) < self.least_accuracy and not learnt_wrong(run) for run in runs_of(self.folder, method)
+        )
 
 
 class TextExperiment(Experiment):
@@ -132,6 +149,13 @@ class TextExperiment(Experiment):
         """Whether both settings share a seed and all their shared runs have the attack."""
         shared = shared_runs(self.folder, first, second)
         return bool(shared) and all(attack in read(run / STATUSES_FILE) for pair in shared for run in pair)
+
+
+def learnt_wrong(run: Path) -> bool:
+    """Whether a run's accuracy is below the smallest class's share, with its whole interval: no guess is so low."""
+    shares = read(run / "run_card.json")["data"].get("class_shares")
+    samples = eval_samples(run)
+    return bool(shares) and wilson_interval(round(accuracy_of(run) * samples), samples)[1] < min(shares.values())
 
 
 def text_experiments(results: Path = RESULTS, files: Path = EXPERIMENTS) -> list[TextExperiment]:
@@ -249,10 +273,11 @@ def contrast_accuracies(experiment: TextExperiment, weights: dict[str, float]) -
     return Comparison(Difference(centre, centre - spread, centre + spread, by_seed), samples, tuple(seeds))
 
 
-def mcnemar_difference(runs: list[Path], name: str) -> Comparison | None:
-    """Errors fixed minus errors introduced on a slice, in points of its texts, with McNemar's interval.
+def mcnemar_difference(runs: list[Path], name: str, times: float = 1.0) -> Comparison | None:
+    r"""Errors fixed minus ``times`` those introduced on a slice, in points of its texts.
 
-    All seeds have the same texts, so their counts are averaged and do not narrow the interval.
+    With shares f and g of n texts, :math:`f - t g \pm 1.96 \sqrt{(f + t^2 g - (f - t g)^2) / n}`, McNemar's interval
+    for t = 1. All seeds have the same texts, so their counts are averaged and do not narrow the interval.
     """
     reports = [(seed_of(run), measure_of(run, TRANSITION)[name]) for run in runs if measure_of(run, TRANSITION)]
     reports = [(seed, report) for seed, report in reports if report["num_examples"]]
@@ -260,9 +285,9 @@ def mcnemar_difference(runs: list[Path], name: str) -> Comparison | None:
         return None
     texts = reports[0][1]["num_examples"]
     fixed, introduced = (float(np.mean([report[key] for _, report in reports])) for key in ("fixed", "introduced"))
-    gain = (fixed - introduced) / texts
-    spread = POINTS * 1.96 * max(fixed + introduced - (fixed - introduced) ** 2 / texts, 0.0) ** 0.5 / texts
-    by_seed = [POINTS * (report["fixed"] - report["introduced"]) / texts for _, report in reports]
+    gain = (fixed - times * introduced) / texts
+    spread = POINTS * 1.96 * max((fixed + times**2 * introduced) / texts - gain**2, 0.0) ** 0.5 / texts**0.5
+    by_seed = [POINTS * (report["fixed"] - times * report["introduced"]) / texts for _, report in reports]
     centre = POINTS * gain
     difference = Difference(centre, centre - spread, centre + spread, by_seed)
     return Comparison(difference, texts, tuple(seed for seed, _ in reports))

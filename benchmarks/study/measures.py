@@ -11,6 +11,7 @@ measured again. All measures use the runs' attack records, so no model is attack
   every model).
 - ``pairs.json``: MSE, KL and CTR of TaiChi's Table 7, on the successes against ``normal`` with the same seed.
 - ``transition.json``: the errors of ``normal`` on clean texts that ``gradient_mask`` fixed, and those it introduced.
+- ``challenge.json``: which texts a model gets right, and which of those that are masked for ``normal``.
 
 Values by example are kept with the means, for paired intervals; no text is kept.
 """
@@ -26,20 +27,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from benchmarks.study import masked_texts
 from benchmarks.study.run import WORK, last_attacks
 from benchmarks.study.stored import RESULTS, commit
 from hf_robust.interpret import Pair, consistency, integrated_gradients, substitution_pairs
 from hf_robust.interpret.consistency import TOP_K
 from hf_robust.interpret.pair_statistics import pair_statistics, sentence_states
 from hf_robust.losses import sample_kl
-from hf_robust.metrics import AttackRecord, error_transition, slices
 from hf_robust.runs import STATUSES_FILE, finite, read_pairs, read_records
 from hf_robust.wiring.checkpoint_attack import load_classifier
+from hf_robust.wiring.measured_checkpoint import Checkpoint
 
 BASELINE = "normal"
 ATTACK = "textfooler"
 MASKING = "gradient_mask"
-INTERPRETATION, PAIRS, TRANSITION = "interpretation", "pairs", "transition"
+INTERPRETATION, PAIRS, TRANSITION, CHALLENGE = "interpretation", "pairs", "transition", "challenge"
 ATTRIBUTED_PAIRS, STEPS, TOP = 100, 50, 5
 MOST_PAIRS, DRAWS = 1000, 10
 DIGITS = 6
@@ -65,6 +67,11 @@ class FinishedRun:
         """Model and tokenizer, on the CPU."""
         return load_classifier(str(self.folder), device="cpu")
 
+    @cached_property
+    def checkpoints(self) -> tuple[Checkpoint, Checkpoint]:
+        """The baseline and the run's model, with their evaluation data."""
+        return masked_texts.load(self.baseline, self.arguments), masked_texts.load(self.folder, self.arguments)
+
     @property
     def max_length(self) -> int:
         """Maximum number of tokens."""
@@ -78,8 +85,8 @@ class FinishedRun:
     def missing(self, kind: str) -> str:
         """Why a measure cannot be taken; empty if it can."""
         method = self.arguments["robust_method"]
-        if kind == TRANSITION:
-            return "" if method == MASKING else f"it is measured of {MASKING} alone"
+        if kind in (TRANSITION, CHALLENGE):
+            return self._not_of_masking(kind, method)
         if method in SEVERAL_PASSES:
             return f"{method} predicts by several passes"
         if not (self.folder / "model.safetensors").is_file():
@@ -88,6 +95,11 @@ class FinishedRun:
             if not (last_attacks(folder) / f"{ATTACK}.jsonl").is_file():
                 return f"{folder} was not attacked by {ATTACK}"
         return ""
+
+    def _not_of_masking(self, kind: str, method: str) -> str:
+        if method != MASKING and not (kind == CHALLENGE and self.is_baseline):
+            return f"it is measured of {MASKING} alone"
+        return "" if "validation_file" in self.arguments else "its evaluation data is no file"
 
 
 # ---- interpretation ----
@@ -158,27 +170,13 @@ def pairs(run: FinishedRun) -> dict[str, Any]:
     return {**statistics.to_json(), "kl_pos_by_pair": by_pair}
 
 
-# ---- transition ----
-
-
-def transition(run: FinishedRun) -> dict[str, Any]:
-    """Error transitions on the clean texts of the attacked examples, by slice."""
-    before, after = (clean_records(folder) for folder in (run.baseline, run.folder))
-    reports = error_transition(before, after, slices())
-    return {name: report.to_json() for name, report in reports.items()}
-
-
-def clean_records(folder: Path) -> list[AttackRecord]:
-    """Records of any attack on the data; only their predictions on clean texts are used."""
-    return read_records(min(path for path in last_attacks(folder).glob("*.jsonl") if not path.stem.startswith("file")))
-
-
 # ---- all of it ----
 
 MEASURES: dict[str, Callable[[FinishedRun], dict[str, Any]]] = {
     INTERPRETATION: interpretation,
     PAIRS: pairs,
-    TRANSITION: transition,
+    TRANSITION: lambda run: masked_texts.transition(*run.checkpoints),
+    CHALLENGE: lambda run: masked_texts.challenge(*run.checkpoints),
 }
 
 

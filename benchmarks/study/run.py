@@ -38,7 +38,7 @@ import torch
 
 from benchmarks.study.packaged import PACKAGED_MODELS, packaged_model
 from benchmarks.study.stored import RESULTS, ROOT, commit
-from hf_robust.runs import STATUSES_FILE, read_records, status_letters
+from hf_robust.runs import STATUSES_FILE, read_json, read_records, status_letters
 from hf_robust.sweep.backends import add_backend_flags, opened_backend
 from hf_robust.sweep.place import Backend, LostError, Place
 
@@ -53,6 +53,8 @@ KEPT_FILES = (
 )
 BASELINE = "{baseline}"
 WORK = ROOT / "output" / "benchmarks"
+ELSEWHERE = {"attack": "benchmarks.study.run_attacks", "paper": "hf-robust reproduce and benchmarks.study.reproduced"}
+"""Key of an experiment file -> what runs such files."""
 
 
 def fill(value: Any, data: Path) -> Any:
@@ -167,13 +169,13 @@ def main() -> None:
         return
     if options.data is None:
         parser.error("name the folder of the data sets by --data, or print the plan by --plan.")
-    attacks = [path for path in options.experiments if "attack" in json.loads(path.read_text(encoding="utf-8"))]
-    for path in attacks:
-        print(f"{path.name} is left out; run it by benchmarks.study.run_attacks")
+    elsewhere = {path: key for path in options.experiments for key in ELSEWHERE if key in read_json(path)}
+    for path, key in elsewhere.items():
+        print(f"{path.name} is left out; run it by {ELSEWHERE[key]}")
     todo = [
         job
         for path in options.experiments
-        if path not in attacks
+        if path not in elsewhere
         for job in jobs_of(path, options.data.resolve(), options.work.resolve())
         if not (job[0] / STATUSES_FILE).exists()
         and (not options.seeds or job[1]["seed"] in options.seeds)

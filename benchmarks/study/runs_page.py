@@ -8,8 +8,7 @@ from typing import Any
 from benchmarks.study.paired import read
 from benchmarks.study.stored import lines_of
 from benchmarks.study.titles import title
-from hf_robust.reports import markdown_table, percent
-from hf_robust.runs import load_run
+from hf_robust.reports import load_evaluated, markdown_table, percent
 
 PAGE = "../docs/generated/results/runs.md"
 STUDY = "study.json"
@@ -43,7 +42,7 @@ def table(folder: Path) -> str:
 
 def run_row(folder: Path, line: int) -> list[str]:
     """The row of one run."""
-    run = load_run(folder)
+    run = load_evaluated(folder)
     last = run.history[-1]
     rates = ", ".join(f"{name} {rate(found)}" for name, found in last.get("attacks", {}).items())
     return [folder.name, str(line), percent(last["accuracy"]), rates or "–", str(run.data.get("fingerprint", "–"))]

@@ -45,6 +45,7 @@ def _unpack(committed: Path, unpacked: Path) -> None:
         folder, stamp = unpacked / packed.stem, _digest(packed)
         if not (folder / _STAMP).is_file() or (folder / _STAMP).read_text(encoding="utf-8") != stamp:
             shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
             for line in packed.read_text(encoding="utf-8").splitlines():
                 _write_run(folder, json.loads(line))
             (folder / _STAMP).write_text(stamp, encoding="utf-8")

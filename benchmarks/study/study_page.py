@@ -15,8 +15,7 @@ from benchmarks.study.runs_page import linked
 from benchmarks.study.titles import title
 from benchmarks.study.verdicts import MANY, NOT_RUN, size_in_words
 from benchmarks.study.voids import RULES, is_void
-from hf_robust.reports import markdown_table
-from hf_robust.runs import load_run
+from hf_robust.reports import load_evaluated, markdown_table
 
 PAGE = "docs/generated/results/study.md"
 FILE = "study.json"
@@ -193,7 +192,7 @@ def runs_table(results: Path, experiments: Iterable[str]) -> str:
     """Table of the experiments behind the checks: rows, epochs, seeds, and hours of all runs."""
     rows = []
     for name in dict.fromkeys(experiments):
-        runs = [load_run(path) for path in sorted((results / name).glob("*-seed*")) if path.is_dir()]
+        runs = [load_evaluated(path) for path in sorted((results / name).glob("*-seed*")) if path.is_dir()]
         if not runs:
             continue
         data, first = runs[0].data, runs[0].history[-1]

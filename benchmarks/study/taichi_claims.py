@@ -12,8 +12,8 @@ from benchmarks.study import paper_numbers as paper
 from benchmarks.study.checks import ACCURACY, CLEAN_LOSS, NORMAL, Row, claim, trained_on
 from benchmarks.study.experiment import TextExperiment, compare, compare_values, contrast_accuracies, kl_of_pairs
 from benchmarks.study.measures import ATTACK
-from benchmarks.study.paired import accuracy_of, read, runs_of, statuses_of
-from benchmarks.study.voids import ASIDE, DROPPED, NO_RIVAL
+from benchmarks.study.paired import accuracy_of, runs_of, statuses_of
+from benchmarks.study.voids import ASIDE, NO_RIVAL
 from hf_robust.metrics.paired import robust
 
 NEAR_FULL = 3.0
@@ -40,30 +40,10 @@ def c8(experiment: TextExperiment) -> list[Row]:
             round(sum(weight * published[name] for name, weight in weights.items()), 1) if published else None
         )
         method, others = next(iter(weights)), [name for name in weights if name != NORMAL]
-        fields = {
-            "method": method,
-            "quantity": ACCURACY,
-            "paper": paper_value,
-            "void": dropped(experiment, TWIN),
-            **limits,
-        }
+        fields = {"method": method, "quantity": ACCURACY, "paper": paper_value, **limits}
         fields["control"] = " and ".join(name for name in weights if name != method)
         rows += claim(experiment, "C8", text, contrast_accuracies(experiment, weights), (NORMAL, *others), **fields)
     return rows
-
-
-def dropped(experiment: TextExperiment, method: str) -> str:
-    """The void verdict if training left out rows whose attack had failed; otherwise empty.
-
-    The paper trains on as many adversarial texts as there are clean ones. Our run cards say how many rows were
-    attacked and how many views were found; a card without ``failed_views`` means that the other rows were left out.
-    """
-    for run in runs_of(experiment.folder, method):
-        card = read(run / "run_card.json")
-        lost = any(views["found"] < views["attempts"] for views in card.get("views", ()))
-        if lost and card.get("config", {}).get("failed_views", "drop") == "drop":
-            return DROPPED
-    return ""
 
 
 def rivals(experiment: TextExperiment) -> list[str]:

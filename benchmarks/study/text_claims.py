@@ -11,6 +11,7 @@ the runs that it needs are missing. C8 to C12 are in `benchmarks.study.taichi_cl
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,18 @@ from benchmarks.study.experiment import (
     compare_asr,
     compare_values,
     mcnemar_difference,
+    measure_of,
     pair_values,
     text_experiments,
 )
-from benchmarks.study.measures import ATTACK, MASKING
-from benchmarks.study.paired import VOID, runs_by_seed, runs_of, statuses_of
-from benchmarks.study.power import robust_parts, variance_of
+from benchmarks.study.measures import ATTACK, CHALLENGE, MASKING
+from benchmarks.study.paired import VOID, runs_by_seed, runs_of
+from benchmarks.study.power import variance_of
 from benchmarks.study.stored import EXPERIMENTS, RESULTS
 from benchmarks.study.taichi_claims import c8, c9, c10, c11, c12
-from benchmarks.study.voids import OTHER_QUANTITY
+from benchmarks.study.voids import ASIDE
 from hf_robust.metrics import paired_difference
-from hf_robust.metrics.paired import POINTS, robust
+from hf_robust.metrics.paired import POINTS, Outcomes
 
 FILE = "text_claims.json"
 NOT_RUN = "not run"
@@ -49,6 +51,9 @@ UNCHANGED = 5.0
 """Points of antonym ASR that count as unchanged."""
 DROP = 5.0
 """Points of accuracy; masked texts that cost more count as hard."""
+FAR = 2.0
+"""Errors fixed for each one introduced that count as far more: below the least ratio of GradMask's Figure 2, 2.2."""
+SIDES = ("clean", "masked")
 SLICES = ("all", "negation", "ambiguity", "long")
 NEEDS = {
     "C3": "a2t and normal under the attacks synonym and antonym",
@@ -60,7 +65,7 @@ NEEDS = {
     "C13": "flat, adv_iter and normal, and their interpretation.json",
     "C14": "flat and normal under attacks that are not trained on",
     "C15": "flat, flat_beta0 and flat_gamma0",
-    "C21": "gradient_mask and normal under the attack gradient_mask, and transition.json",
+    "C21": "gradient_mask and normal, with challenge.json and transition.json",
 }
 
 
@@ -163,38 +168,39 @@ def c15(experiment: TextExperiment) -> list[Row]:
 
 
 def c21(experiment: TextExperiment) -> list[Row]:
-    """C21: masked texts are hard, and training on them fixes more errors than it introduces."""
-    # The paper masks every text for one model and measures accuracy on all of them. The attack skips texts that were
-    # wrong before and masks for each model anew: accuracy can only fall, and two models get different texts.
-    fields = {"method": NORMAL, "quantity": MASKING, "control": "its own clean texts", "void": OTHER_QUANTITY}
-    text = f"{NORMAL} loses more than {DROP:g} points where one word of a right text is masked"
-    rows = claim(experiment, "C21", text, masked_drop(experiment), (NORMAL,), **fields, below=-DROP)
-    fields = {"method": MASKING, "quantity": MASKING, "void": OTHER_QUANTITY, "above": 0.0}
-    text = f"{MASKING} above {NORMAL}, each masked by its own gradient"
-    comparison = compare(experiment, NORMAL, MASKING, MASKING)
-    rows += claim(experiment, "C21", text, comparison, (NORMAL, MASKING), **fields)
+    """C21: masked texts are hard, and training on them fixes far more errors than it introduces."""
+    text = f"{NORMAL} loses more than {DROP:g} points where the most salient token is masked"
+    fields = {"method": NORMAL, "quantity": CHALLENGE, "part": "masked texts are hard", "below": -DROP}
+    drop = masked_drop(experiment)
+    rows = claim(experiment, "C21", text, drop, (NORMAL,), control="its own clean texts", **fields)
+    text = f"{MASKING} above {NORMAL} on the texts that are masked for {NORMAL}"
+    fields = {"method": MASKING, "quantity": CHALLENGE, "part": ASIDE, "above": 0.0}
+    gain = compare_values(experiment, NORMAL, MASKING, lambda run: by_row(run, "masked"), POINTS)
+    rows += claim(experiment, "C21", text, gain, (NORMAL, MASKING), **fields)
     runs = runs_of(experiment.folder, MASKING)
     for name in SLICES:
-        paper_value = paper.GRADMASK_SLICES.get(name)
-        text = f"{MASKING} fixes more errors than it introduces: {name}"
-        fields = {"method": MASKING, "quantity": "transition", "above": 0.0}
+        text = f"{MASKING} fixes at least {FAR:g} errors for each that it introduces: {name}"
+        fields = {"method": MASKING, "quantity": "transition", "part": "far more fixed", "above": 0.0}
         # The paper's shares are of errors, not of texts; the table of slices has them.
-        rows += claim(
-            experiment, "C21", text, mcnemar_difference(runs, name), (NORMAL, MASKING), **fields, slice=paper_value
-        )
+        fields["slice"] = paper.GRADMASK_SLICES.get(name)
+        rows += claim(experiment, "C21", text, mcnemar_difference(runs, name, FAR), (NORMAL, MASKING), **fields)
     return rows
 
 
+def by_row(run: Path, texts: str) -> dict[str, float]:
+    """Row -> whether the model is right, on the ``clean`` or the ``masked`` texts; empty if it was not measured."""
+    return {str(row): float(digit) for row, digit in enumerate(measure_of(run, CHALLENGE).get(texts, ""))}
+
+
 def masked_drop(experiment: TextExperiment) -> Comparison | None:
-    """Accuracy of `normal` on its masked texts minus that on the texts; a text that was wrong stays wrong."""
-    by_seed = {seed: statuses_of(run, MASKING) for seed, run in runs_by_seed(experiment.folder, NORMAL).items()}
-    by_seed = {seed: values for seed, values in by_seed.items() if values}
-    if not by_seed:
+    """Accuracy of `normal` on its masked texts minus that on the texts; None if it was not measured."""
+    runs = {seed: run for seed, run in runs_by_seed(experiment.folder, NORMAL).items() if by_row(run, "masked")}
+    if not runs:
         return None
-    masked = np.array([list(values.values()) for values in by_seed.values()])
-    clean = np.where(np.isnan(masked), np.nan, 0.0)
-    variance = variance_of(robust_parts(masked) - robust_parts(clean))
-    return Comparison(paired_difference(clean, masked, robust), masked.shape[1], tuple(by_seed), variance=variance)
+    clean, masked = (np.array([list(by_row(run, side).values()) for run in runs.values()]) for side in SIDES)
+    accuracy: Callable[[Outcomes], Outcomes] = lambda right: right.mean(axis=-1)  # noqa: E731
+    variance = variance_of(POINTS * (masked - clean))
+    return Comparison(paired_difference(clean, masked, accuracy), clean.shape[1], tuple(runs), variance=variance)
 
 
 # ---- all of them ----

@@ -21,7 +21,6 @@ from benchmarks.study.taichi_claims import ABLATIONS, averages
 from benchmarks.study.text_claims import SLICES
 from hf_robust.interpret import mean_with_interval
 from hf_robust.reports import markdown_table, percent
-from hf_robust.runs import load_run
 
 PAIR_KEYS = ("mse_pos", "mse_neg", "kl_pos", "kl_neg", "ctr")
 PAIR_COLUMNS = ("MSE(pos) ↓", "MSE(neg) ↑", "KL(pos) ↓", "KL(neg) ↑", "CTR ↓")
@@ -38,12 +37,12 @@ def spread(values: Sequence[float], form: str = ".2f") -> str:
 
 def robust_cell(experiment: TextExperiment, method: str, attack: str) -> str:
     """Robust accuracy of a method under an attack."""
-    return over_seeds([result(load_run(run), attack) for run in runs_of(experiment.folder, method)], "robust_accuracy")
+    return over_seeds([result(run, attack) for run in experiment.loaded(method)], "robust_accuracy")
 
 
 def clean_cell(experiment: TextExperiment, method: str) -> str:
     """Clean accuracy of a method."""
-    return clean([load_run(run) for run in runs_of(experiment.folder, method)])
+    return clean(experiment.loaded(method))
 
 
 # ---- FLAT, Table 3 ----

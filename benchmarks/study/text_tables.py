@@ -20,7 +20,6 @@ from benchmarks.study.stored import EXPERIMENTS
 from benchmarks.study.text_claims import CLAIMS, FILE, NOT_RUN
 from benchmarks.study.text_measured_tables import BLOCKS, RECORDED
 from hf_robust.reports import markdown_table, union_label
-from hf_robust.runs import load_run
 
 PAGE = "docs/generated/results/texts.md"
 STUDY = "../docs/generated/results/study.md"
@@ -112,7 +111,7 @@ KNOWN = (
 
 def setting(experiment: TextExperiment) -> str:
     """Sentence on the data, epochs and attacks of an experiment, read from one of its runs."""
-    run = load_run(runs_of(experiment.folder, experiment.methods[0])[0])
+    run = experiment.loaded(experiment.methods[0])[0]
     data, line = run.data, run.published
     handed = {f"{rates['num_examples']:,.0f}" for rates in line["attacks"].values()}
     attacked = f", {' or '.join(sorted(handed))} of them handed to each attack" if handed else ""
@@ -124,7 +123,7 @@ def setting(experiment: TextExperiment) -> str:
 
 def rates(experiment: TextExperiment) -> str:
     """One row for each setting, as TaiChi's Table 5: clean accuracy, then robust accuracy under each attack."""
-    runs = {method: [load_run(path) for path in runs_of(experiment.folder, method)] for method in experiment.methods}
+    runs = {method: experiment.loaded(method) for method in experiment.methods}
     unions = sorted(
         {union_label(run.published["union"]) for group in runs.values() for run in group if "union" in run.published}
     )

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from benchmarks.study.decide import EFFECTS
 from benchmarks.study.paired import FAILS, HOLDS, OPEN
 from benchmarks.study.titles import title
-from benchmarks.study.voids import ASIDE, OTHER_QUANTITY, REPEATED, is_void, void_reasons
+from benchmarks.study.voids import ASIDE, REPEATED, is_void, void_reasons
 
 NOT_RUN = "not run"
 Check = dict[str, Any]
@@ -57,7 +57,7 @@ def parts_not_shown(checks: Sequence[Check]) -> list[str]:
     """The parts of a claim without any check that holds."""
     parts: dict[str, list[str]] = {}
     for row in checks:
-        if part_of(row) != ASIDE and row["verdict"] not in (REPEATED, OTHER_QUANTITY):
+        if part_of(row) != ASIDE and row["verdict"] != REPEATED:
             parts.setdefault(part_of(row), []).append(row["verdict"])
     return [part for part, verdicts in parts.items() if HOLDS not in verdicts]
 

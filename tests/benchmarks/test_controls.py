@@ -144,9 +144,8 @@ def test_every_open_check_with_an_estimate_says_what_it_takes(committed: list[di
         if row["needs"] is None:  # the measured effect lies on the limit
             assert abs(row["value"] - (row["above"] or row["below"] or 0.0)) < 1e-6, row["text"]
             continue
-        assert row["needs"]["rows"] * row["needs"]["seeds"] > row["examples"] * max(len(row["by_seed"]), 1), row[
-            "text"
-        ]
+        seeds = max(len(row["by_seed"]), 1)
+        assert row["needs"]["rows"] > row["examples"] or row["needs"]["seeds"] > seeds, row["text"]
 
 
 def test_the_runs_of_every_check_are_committed_lines(committed: list[dict[str, Any]]) -> None:

@@ -15,6 +15,7 @@ from interpret.interpret_parts import review_records
 
 from benchmarks.study import measures, run
 from benchmarks.study.measures import FinishedRun
+from benchmarks.study.paper_runs import spec_of
 from hf_robust.interpret import Pair
 from hf_robust.metrics import AttackRecord
 from hf_robust.runs import STATUSES_FILE, write_records
@@ -82,7 +83,7 @@ def test_all_measures_and_none_twice(
     assert "splendid" not in written and str(tmp_path) not in written
     monkeypatch.setattr(measures, "MEASURES", dict.fromkeys(measures.MEASURES, None))
     ask(tmp_path, monkeypatch, "--only", "other-seed1")
-    assert capsys.readouterr().out == ""
+    assert "interpretation" not in (printed := capsys.readouterr().out) and "pairs" not in printed
 
 
 def test_pairs_are_the_baselines_for_every_model(work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,12 +96,28 @@ def test_pairs_are_the_baselines_for_every_model(work: Path, tmp_path: Path, mon
     assert rows[0]["kl_pos"] != rows[1]["kl_pos"]
 
 
-def test_transition_reads_predictions_on_clean_texts(
+def test_what_masking_changes_is_measured_by_the_models_on_all_rows(
     work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Outcomes by row agree with the counts of errors, and the masked texts are those of `normal` for both models."""
+    rows = [{"sentence": record.original[0], "label": record.label} for record in review_records()]
+    data = tmp_path / "rows.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for name, method in (("normal", "normal"), ("other", "gradient_mask")):
+        arguments = {"robust_method": method, "max_seq_length": 32, "validation_file": str(data)}
+        (work / f"{name}-seed1" / "_arguments.json").write_text(json.dumps(arguments))
     ask(tmp_path, monkeypatch, "--seeds", "1")
-    found = read(tmp_path, "other", "transition")["all"]
-    assert found["num_examples"] == 6 and found["fixed"] + found["introduced"] + found["remaining"] == 0
+    before, after = (read(tmp_path, name, "challenge") for name in ("normal", "other"))
+    assert {len(digits) for one in (before, after) for digits in one.values()} == {len(rows)}
+    found, pairs = (
+        read(tmp_path, "other", "transition")["all"],
+        list(zip(before["clean"], after["clean"], strict=True)),
+    )
+    assert found["fixed"] == pairs.count(("0", "1")) and found["introduced"] == pairs.count(("1", "0"))
+    assert (
+        found["num_examples"] == len(rows)
+        and not (tmp_path / "results" / EXPERIMENT / "normal-seed1" / "transition.json").exists()
+    )
 
 
 def test_what_cannot_be_measured_is_said(
@@ -141,18 +158,20 @@ def test_the_sample_of_pairs_is_the_same_for_every_model() -> None:
 
 
 def test_an_experiment_names_its_measures() -> None:
-    assert measures.kinds_of({}, "flat") == ["interpretation", "pairs", "transition"]
+    assert measures.kinds_of({}, "flat") == ["interpretation", "pairs", "transition", "challenge"]
     assert measures.kinds_of({"measures": ["pairs"]}, "flat") == ["pairs"]
     chosen = {"measures": {"interpretation": ["flat"], "pairs": ["normal", "flat"]}}
     assert measures.kinds_of(chosen, "flat") == ["interpretation", "pairs"]
     assert measures.kinds_of(chosen, "normal") == ["pairs"] and measures.kinds_of(chosen, "ada") == []
-    with pytest.raises(SystemExit, match="measures names speed; choose from interpretation, pairs, transition"):
+    with pytest.raises(
+        SystemExit, match="measures names speed; choose from interpretation, pairs, transition, challenge"
+    ):
         measures.kinds_of({"measures": ["speed"]}, "flat")
 
 
 def test_committed_experiments_measure_settings_that_they_have() -> None:
     for path in (run.ROOT / "benchmarks" / "experiments").glob("text_*.json"):
-        experiment = json.loads(path.read_text())
+        experiment = spec_of(path)
         asked = experiment.get("measures", {})
         assert not isinstance(asked, dict) or {name for names in asked.values() for name in names} <= set(
             experiment["settings"]

@@ -12,12 +12,17 @@ import torch
 
 from benchmarks.study import bat_claims, checks, distances, paired, run, voids
 from benchmarks.study.experiment import TextExperiment
+from benchmarks.study.paper_runs import PAPER
 from hf_robust.sweep.place import Place
 from hf_robust.sweep.pool import Pool
 from hf_robust.trainers import METHODS
 from hf_robust.views import DrawnViews
 
-EXPERIMENTS = sorted((Path(run.ROOT) / "benchmarks" / "experiments").glob("*.json"))
+EXPERIMENTS = [
+    path
+    for path in sorted((Path(run.ROOT) / "benchmarks" / "experiments").glob("*.json"))
+    if PAPER not in json.loads(path.read_text())
+]
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda path: path.stem)

@@ -55,7 +55,7 @@ def test_a_claim_of_two_parts_holds_where_both_are_shown() -> None:
     assert verdicts.verdict_of([*rows, in_another_experiment]).verdict == HOLDS
     for verdict in (VOID, voids.NO_FROZEN):  # a part that no check shows is not shown
         assert verdicts.verdict_of([rows[0], {**rows[1], "verdict": verdict}]).verdict == OPEN
-    for aside in ({"verdict": voids.REPEATED}, {"verdict": voids.OTHER_QUANTITY}, {"part": voids.ASIDE}):
+    for aside in ({"verdict": voids.REPEATED}, {"part": voids.ASIDE}):
         assert verdicts.verdict_of([rows[0], {**rows[1], **aside}]).verdict == HOLDS
 
 

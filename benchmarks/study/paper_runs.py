@@ -1,0 +1,61 @@
+"""Experiment files whose runs are those of `hf-robust reproduce`.
+
+Such a file has ``paper`` in place of arguments:
+
+- ``name``, ``items`` and ``scale``: a paper, items of it and a scale of `hf_robust.reproduce`;
+- ``data`` and ``model``: the data set and the model whose runs these are;
+- ``names``, where the study calls a setting otherwise: setting -> name, or a list of names in the order of ``over``.
+
+`benchmarks.study.reproduced` takes the finished runs over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.study.paired import read
+from hf_robust.reproduce.item import read_item
+from hf_robust.reproduce.plan import Cell, Plan, catalog
+from hf_robust.reproduce.scale import MODEL, scales
+from hf_robust.runs import Flags
+from hf_robust.sweep.file import Point
+
+PAPER = "paper"
+
+
+class PaperRun(NamedTuple):
+    """A run of an item: what the study calls its setting, its seed, the setting's own flags, and all of them."""
+
+    name: str
+    seed: int
+    setting: Flags
+    point: Point
+
+
+def spec_of(file: Path) -> dict[str, Any]:
+    """Content of an experiment file; one with ``paper`` gets the ``settings`` and ``args`` of its runs."""
+    spec: dict[str, Any] = read(file)
+    if PAPER not in spec:
+        return spec
+    runs = list(paper_runs(spec[PAPER]))
+    settings = {run.name: run.setting for run in runs}
+    args = {**catalog()[spec[PAPER]["data"]]["files"], MODEL: runs[0].point.flags[MODEL]}
+    return {**spec, "settings": settings, "methods": list(settings), "args": args}
+
+
+def paper_runs(paper: dict[str, Any], instead: str | None = None) -> Iterator[PaperRun]:
+    """The runs that ``paper`` of an experiment file names; ``instead`` is another copy of the scale's model."""
+    for item in paper["items"]:
+        described = read_item(paper["name"], item)
+        for cell, point in Plan(described, scales()[paper["scale"]], Path("data"), instead).points.items():
+            if (cell.data, cell.model) == (paper["data"], paper["model"]):
+                setting = {**described.settings[cell.setting], **described.over[cell.over]}
+                yield PaperRun(name_of(cell, paper.get("names", {})), cell.seed, setting, point)
+
+
+def name_of(cell: Cell, names: dict[str, Any]) -> str:
+    """What the study calls the setting of a run."""
+    name = names.get(cell.setting, cell.setting)
+    return str(name[cell.over] if isinstance(name, list) else name)

@@ -1,0 +1,112 @@
+"""Experiments whose runs are those of `hf-robust reproduce`: their settings, and taking finished runs over."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.study import reproduced, run
+from benchmarks.study.experiment import TextExperiment
+from benchmarks.study.measures import MEASURES
+from benchmarks.study.paired import accuracy_of
+from benchmarks.study.paper_runs import PAPER, paper_runs, spec_of
+from benchmarks.study.titles import TITLES
+from hf_robust.runs import STATUSES_FILE
+from hf_robust.sweep.runs import folder_of
+from hf_robust.trainers import METHODS
+
+FILES = [
+    path
+    for path in sorted((run.ROOT / "benchmarks" / "experiments").glob("*.json"))
+    if PAPER in json.loads(path.read_text())
+]
+SPEC = {
+    "larger_class": 0.509,
+    "paper": {
+        "name": "taichi", "items": ["table4", "figure5"], "scale": "tiny", "data": "sst2", "model": "bert",
+        "names": {"base_adv": "twin", "linear_average": ["average_0", "average_25", "b", "c", "d"]},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_files_name_items_settings_and_measures_that_exist(path: Path) -> None:
+    spec = spec_of(path)
+    runs = list(paper_runs(spec[PAPER]))
+    assert {one.name for one in runs} == set(spec["settings"]) == set(spec["methods"]) and "normal" in spec["methods"]
+    assert len({(one.name, one.seed) for one in runs}) == len({one.point.key for one in runs})  # one name for each run
+    assert {flags["robust_method"] for flags in spec["settings"].values()} <= set(METHODS)
+    assert path.stem in TITLES and 0 < spec["larger_class"] < 1
+    assert set(spec.get("measures", ())) <= set(MEASURES)
+    assert spec["args"]["train_file"].startswith("{data}/") and spec["args"]["model_name_or_path"]
+
+
+def write_file(folder: Path) -> Path:
+    path = folder / "text_sst2_made.json"
+    path.write_text(json.dumps(SPEC))
+    return path
+
+
+def test_settings_have_the_names_of_the_study_and_their_own_flags_alone(tmp_path: Path) -> None:
+    settings = spec_of(write_file(tmp_path))["settings"]
+    assert list(settings) == ["normal", "twin", "base_adv_soft", "average_0", "average_25", "b", "c", "d"]
+    assert settings["normal"] == {"robust_method": "normal"}
+    assert settings["average_25"]["taichi_lambda"] == 0.25 and "learning_rate" not in settings["average_25"]
+
+
+def finish(runs: Path, name: str, accuracy: float, instead: str | None = None) -> None:
+    """The files of the first seed of a setting, as the sweep leaves them."""
+    one = next(one for one in paper_runs(SPEC["paper"], instead) if one.name == name)  # type: ignore[arg-type]
+    folder = folder_of(runs, one.point)
+    folder.mkdir(parents=True)
+    contents: dict[str, Any] = {
+        "_arguments.json": one.point.flags,
+        "run_card.json": {"method": "x", "final_step": 3, "data": {"eval_samples": 100}},
+        "all_results.json": {"eval_accuracy": accuracy, "epoch": 3},
+    }
+    for file, content in contents.items():
+        (folder / file).write_text(json.dumps(content))
+    (folder / "model.safetensors").write_text("weights")
+
+
+def test_finished_runs_are_taken_over_once_and_without_their_weights(tmp_path: Path) -> None:
+    file, runs, results = write_file(tmp_path), tmp_path / "runs", tmp_path / "results"
+    finish(runs, "normal", 0.8)
+    lines = list(reproduced.take_over(file, runs, results=results))
+    assert lines[0] == "text_sst2_made/normal-seed1" and len(lines) == 3 * 8
+    assert [line for line in lines if not line.startswith("not finished: ")] == lines[:1]
+    kept = results / "text_sst2_made" / "normal-seed1"
+    assert {path.name for path in kept.iterdir()} == {"run_card.json", "all_results.json", STATUSES_FILE}
+    assert accuracy_of(kept) == 0.8 and json.loads((kept / STATUSES_FILE).read_text()) == {}
+    assert TextExperiment(file, results / "text_sst2_made").methods == ["normal"]
+    (kept / "run_card.json").write_text("of before")
+    list(reproduced.take_over(file, runs, results=results))
+    assert (kept / "run_card.json").read_text() == "of before"
+
+
+def test_runs_of_another_copy_of_the_model_are_found_by_it(tmp_path: Path) -> None:
+    file, runs, results = write_file(tmp_path), tmp_path / "runs", tmp_path / "results"
+    finish(runs, "twin", 0.4, "models/copy")
+    found = list(reproduced.take_over(file, runs, results=results))
+    assert all(line.startswith("not finished") for line in found)
+    found = list(reproduced.take_over(file, runs, "models/copy", results))
+    assert "text_sst2_made/twin-seed1" in found
+
+
+def test_each_kind_of_file_is_run_by_its_own_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write_file(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["run", str(file), "--data", str(tmp_path)])
+    monkeypatch.setattr(run, "commit", lambda: None)
+    run.main()
+    assert "is left out; run it by hf-robust reproduce and benchmarks.study.reproduced" in capsys.readouterr().out
+    file.write_text(json.dumps({"settings": {}}))
+    monkeypatch.setattr(sys, "argv", ["reproduced", str(file), "--runs", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        reproduced.main()
+    assert 'has no "paper": run it by benchmarks.study.run.' in capsys.readouterr().err
