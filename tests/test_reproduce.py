@@ -402,11 +402,11 @@ def test_the_words_of_a_command_stand_for_runs_and_flags(stage: Stage) -> None:
     assert command(stage) == 2  # its command is no command of hf-robust
     plan = Plan(read_item("small", "table1"), scales()["tiny"], stage.folder / "data", str(stage.folder / "model"))
     results = Results(plan, stage.output)
-    ((title, runs),) = whole_groups(results)
+    ((group, runs),) = whole_groups(results)
     normal, safer = (str(run.path) for run in runs.values())
     data = stage.folder / "data"
     found = command_words(results, runs, "normal")
-    assert title == "sst2 bert seed 1"
+    assert group == ("sst2", "bert", 1)
     assert found[:7] == [
         "x",
         normal,

@@ -23,7 +23,9 @@ def page(results: Path) -> str:
         "# Runs behind the claims",
         "Each check of [the claims](../docs/generated/results/study.md) links to its experiment here. A run is "
         f"one line of the experiment's file in `benchmarks/results`; `{CARD} EXPERIMENT/RUN` prints its run card: "
-        "data with fingerprint, arguments, versions, hardware, seconds.",
+        "data with fingerprint, arguments, versions, hardware, seconds. *Saturated* is the largest share of an attack's "
+        "queries at which float32 cannot tell a probability from 1, so that the search was blind; where it is above "
+        "5 %, the check is void.",
         *(table(results / name) for name in experiments if lines_of(name)),
     ]
     return "\n\n".join(parts) + "\n"
@@ -36,7 +38,7 @@ def table(folder: Path) -> str:
     rows = [run_row(folder / run, line) for run, line in runs]
     file = f"[`benchmarks/results/{name}.jsonl`](results/{name}.jsonl)"
     head = f"{title(name)}: {file}. For example `{CARD} {name}/{runs[0][0]}`."
-    header = ["run", "line", "clean accuracy", "robust accuracy and success rate, by attack", "data"]
+    header = ["run", "line", "clean accuracy", "robust accuracy and success rate, by attack", "saturated", "data"]
     return f"## {name}\n\n{head}\n\n{markdown_table(header, rows)}"
 
 
@@ -45,7 +47,14 @@ def run_row(folder: Path, line: int) -> list[str]:
     run = load_evaluated(folder)
     last = run.history[-1]
     rates = ", ".join(f"{name} {rate(found)}" for name, found in last.get("attacks", {}).items())
-    return [folder.name, str(line), percent(last["accuracy"]), rates or "–", str(run.data.get("fingerprint", "–"))]
+    shown = (rates or "–", saturated(last.get("attacks", {})), str(run.data.get("fingerprint", "–")))
+    return [folder.name, str(line), percent(last["accuracy"]), *shown]
+
+
+def saturated(attacks: dict[str, dict[str, Any]]) -> str:
+    """The largest share of an attack's queries at which a probability cannot be told from 1; older runs have none."""
+    shares = [found["saturated_share"] for found in attacks.values() if "saturated_share" in found]
+    return percent(max(shares)) if shares else "–"
 
 
 def rate(found: dict[str, Any]) -> str:

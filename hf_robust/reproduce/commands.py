@@ -3,7 +3,7 @@
 In the words of the command, ``{runs}`` stands for the folders of all settings, ``{run:SETTING}`` for one of them,
 ``{records:SETTING:ATTACK}`` for its attack results, ``{validation}`` for the evaluated file or data set, and
 ``{FLAG}`` for the runs' value of another flag. A command with ``{run}`` is called for each setting, whose results are
-``{records:ATTACK}``. The models of each seed are measured apart.
+``{records:ATTACK}``. The models of each seed are measured apart, and their tables averaged over seeds.
 """
 
 from __future__ import annotations
@@ -12,34 +12,41 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from hf_robust.reports.document import Picture, Section, Table, inline_svg, text_cell
+from hf_robust.reproduce.over_seeds import Lead, over_seeds
 from hf_robust.reproduce.results import Results
 from hf_robust.reproduce.tables import printed_sections, table_sections
 from hf_robust.runs import Flags, Run
 from hf_robust.sweep.checks import fill
 
+OVER_SEEDS, MEASURED = "Over seeds", "Measured"
 EACH, RUNS, RUN, RECORDS, VALIDATION = "{run}", "{runs}", "{run:", "{records:", "{validation}"
 
 
 def command_sections(results: Results, pictures: Path) -> list[Section]:
-    """The measured columns, if the item has some, and what the command makes of the models of each seed."""
+    """The measured columns, if the item has some, and what the command makes of the models, over seeds and of each."""
     item = results.plan.item
     sections = table_sections(results, pictures) if item.columns else printed_sections(item.printed)
-    for title, runs in whole_groups(results):
+    made: dict[Lead, list[Section]] = {}
+    for group, runs in whole_groups(results):
         calls = list(runs) if EACH in item.command else [""]
         for setting in calls:
-            stem = f"{item.name}-{title}-{setting}".strip("-").replace(" ", "-")
-            words = command_words(results, runs, setting)
-            sections.append(_measured(words, f"{title} {setting}".strip(), item.title, pictures / stem))
-    return sections
+            title = f"{group.data} {group.model} seed {group.seed} {setting}".strip()
+            words, folder = command_words(results, runs, setting), pictures / f"{item.name} {title}".replace(" ", "-")
+            made.setdefault((group.data, group.model, setting), []).append(_measured(words, title, item.title, folder))
+    of_seeds = {place: [section.tables for section in parts] for place, parts in made.items()}
+    if any(len(tables) > 1 for tables in of_seeds.values()):
+        sections.append(Section(OVER_SEEDS, tables=over_seeds(of_seeds, ("data", "model", "setting"))))
+    return [*sections, *(section for parts in made.values() for section in parts)]
 
 
 def picture_sections(results: Results, pictures: Path) -> list[Section]:
     """The pictures that the runs drew themselves, whose stems the item's command names."""
     item, sections = results.plan.item, table_sections(results, pictures)
-    for title, runs in whole_groups(results):
-        section = Section(title)
+    for group, runs in whole_groups(results):
+        section = Section(f"{group.data} {group.model} seed {group.seed}")
         for setting, run in runs.items():
             for stem in item.command:
                 section.pictures += _pictures([run.path / f"{stem}.svg"], f"{setting}: {item.title}", pictures)
@@ -47,8 +54,16 @@ def picture_sections(results: Results, pictures: Path) -> list[Section]:
     return sections
 
 
-def whole_groups(results: Results) -> Iterator[tuple[str, dict[str, Run]]]:
-    """The models of one seed on one data set, setting -> run, with a title, where all settings are finished."""
+class Group(NamedTuple):
+    """The runs of one data set, model and seed."""
+
+    data: str
+    model: str
+    seed: int
+
+
+def whole_groups(results: Results) -> Iterator[tuple[Group, dict[str, Run]]]:
+    """The models of one seed on one data set, setting -> run, where all settings are finished."""
     plan = results.plan
     for data in plan.item.data:
         for model in plan.models:
@@ -59,7 +74,7 @@ def whole_groups(results: Results) -> Iterator[tuple[str, dict[str, Run]]]:
                     if cell[:2] == (data, model) and cell.seed == seed
                 }
                 if len(runs) == len(plan.item.settings):
-                    yield f"{data} {model} seed {seed}", runs
+                    yield Group(data, model, seed), runs
 
 
 def command_words(results: Results, runs: Mapping[str, Run], setting: str) -> list[str]:
@@ -116,5 +131,5 @@ def _tables(text: str) -> Iterator[Table]:
             lines.append([cell.strip() for cell in line.strip().strip("|").split("|")])
         elif lines:
             header, _, *rows = lines
-            yield Table("Measured", header, [[text_cell(cell) for cell in row] for row in rows])
+            yield Table(MEASURED, header, [[text_cell(cell) for cell in row] for row in rows])
             lines = []

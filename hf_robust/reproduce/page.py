@@ -10,7 +10,9 @@ from hf_robust import __version__
 from hf_robust.reports import value_text
 from hf_robust.reports.document import Cell, Document, Section, Table, page, text_cell
 from hf_robust.reports.markdown import markdown
+from hf_robust.reproduce.commands import MEASURED, OVER_SEEDS
 from hf_robust.reproduce.layouts import lay_out
+from hf_robust.reproduce.over_seeds import CAPTION
 from hf_robust.reproduce.plan import Plan
 from hf_robust.reproduce.results import Results
 from hf_robust.runs import RUN_CARD_FILE, redact, write_json, write_text
@@ -28,7 +30,7 @@ def write_item(results: Results) -> str:
     document = replace(shown, sections=[*shown.sections, *_provenance(results)])
     write_text(folder / f"{item.name}.html", page(document))
     write_text(folder / f"{item.name}.md", markdown(document))
-    write_json(folder / f"{item.name}.json", numbers(results))
+    write_json(folder / f"{item.name}.json", {**numbers(results), "measured": list(measured(shown))})
     return markdown(shown)
 
 
@@ -87,6 +89,17 @@ def numbers(results: Results) -> dict[str, Any]:
         "runs": {run.path.name: _card(run.card) for run in results.runs.values()},
         "missing": list(results.missing()),
     }
+
+
+def measured(document: Document) -> Iterator[dict[str, Any]]:
+    """The tables that the item's command made, over seeds if it has several, as texts."""
+    sections = {section.title: section for section in document.sections}
+    chosen = [sections[OVER_SEEDS]] if OVER_SEEDS in sections else document.sections
+    for section in chosen:
+        for table in section.tables:
+            if table.caption in (MEASURED, CAPTION):
+                rows = [[cell.text for cell in row] for row in table.rows]
+                yield {"title": section.title, "header": list(table.header), "rows": rows}
 
 
 def _cells(results: Results) -> Iterator[dict[str, Any]]:
