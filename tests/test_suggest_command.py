@@ -65,3 +65,15 @@ def test_tasks_without_one_class_for_each_text_are_refused(
     rows: list[dict[str, object]] = [{"text": f"some words {number}", "label": label} for number in range(20)]
     assert main(["suggest", "--data", write(tmp_path / "rows.jsonl", rows)]) == 2
     assert "there is no evidence for this task" in capsys.readouterr().err
+
+
+def test_classes_and_words_are_counted_as_training_counts_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Labels differ by more than spaces, also beside rows without a label; a Chinese text is not one word."""
+    labels: list[object] = ["0", "1", "1 ", " 1", "0 ", None]
+    rows: list[dict[str, object]] = [
+        {"text": f"这部电影非常好看{chr(0x4E00 + number)}", "label": labels[number % 6]} for number in range(60)
+    ]
+    assert main(["suggest", "--data", write(tmp_path / "films.jsonl", rows)]) == 0
+    assert "Your task: single texts, 2 classes, 60 training rows, 4 words in a row" in capsys.readouterr().out

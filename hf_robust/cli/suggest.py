@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
 TEXTS = 2000
 """Rows whose words are counted."""
+UNSPACED_LETTERS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+"""Letters of Thai, Lao, Burmese, Khmer, Japanese and Chinese."""
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +50,7 @@ def run(options: argparse.Namespace) -> str:
 
 def _task(options: argparse.Namespace) -> Task:
     from hf_robust.data.columns import choose_text_columns
+    from hf_robust.data.labels import is_missing, label_key
     from hf_robust.data.load import load_corpus
     from hf_robust.data.rows import check_texts
     from hf_robust.reports.suggestion import Task
@@ -62,16 +66,25 @@ def _task(options: argparse.Namespace) -> Task:
     texts = choose_text_columns(rows, arguments, corpus.label_column)
     read = rows[:TEXTS]
     check_texts(read, texts, corpus.describe_split(role))
-    words = sum(len(str(row[column]).split()) for row in read for column in texts) / len(read)
+    words = sum(count_words(str(row[column])) for row in read for column in texts) / len(read)
     labels = [row.get(corpus.label_column) for row in rows]
     if any(isinstance(label, list) or (isinstance(label, float) and not label.is_integer()) for label in labels):
         raise ValueError(
             f"{corpus.describe_split(role)} has numbers or several labels in a row: the study has texts of one class "
             "each, so there is no evidence for this task; train normal and two candidates and compare them."
         )
-    classes = len({str(label) for label in labels})
+    classes = len({label_key(label) for label in labels if not is_missing(label)})
     architecture, parameters = _model(options.model) if options.model else (None, None)
     return Task(len(texts), classes, len(rows), words, architecture, parameters)
+
+
+def count_words(text: str) -> float:
+    """Number of words; two letters of a script that has no spaces between words count as one.
+
+    >>> count_words("a good film"), count_words("很好的电影")
+    (3.0, 2.5)
+    """
+    return len(UNSPACED_LETTERS.sub(" ", text).split()) + len(UNSPACED_LETTERS.findall(text)) / 2
 
 
 def _model(source: str) -> tuple[str, int]:
