@@ -24,6 +24,7 @@ from benchmarks.study.voids import (
     NOT_SPLIT,
     OTHER_DROPOUT,
     UNEQUAL,
+    UNTRAINED,
     Row,
     config_of,
     is_void,
@@ -33,8 +34,6 @@ FROZEN = "_frozen"
 """Suffix of the settings whose adversary weights are frozen (``--w_lr 0``)."""
 MATCHED = "_matched"
 """Suffix of the settings of BAT that train on ``--antonym_views matched``."""
-UNTRAINED = "_untrained"
-"""Suffix of the settings whose word mask stays at its start."""
 SMALL_SHARE = "_small_share"
 """Suffix of the settings of GradMask that mask 2.6 % of the training rows."""
 SMALLEST_SHARE = 0.03

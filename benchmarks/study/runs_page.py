@@ -23,9 +23,9 @@ def page(results: Path) -> str:
         "# Runs behind the claims",
         "Each check of [the claims](../docs/generated/results/study.md) links to its experiment here. A run is "
         f"one line of the experiment's file in `benchmarks/results`; `{CARD} EXPERIMENT/RUN` prints its run card: "
-        "data with fingerprint, arguments, versions, hardware, seconds. *Saturated* is the largest share of an attack's "
-        "queries at which float32 cannot tell a probability from 1, so that the search was blind; where it is above "
-        "5 %, the check is void.",
+        "data with fingerprint, arguments, versions, hardware, seconds. *Saturated* is the largest share of the "
+        "queries of an attack at which float32 cannot tell a probability from 1, so that the search was blind; where "
+        "it is above 5 %, the check is void.",
         *(table(results / name) for name in experiments if lines_of(name)),
     ]
     return "\n\n".join(parts) + "\n"

@@ -203,7 +203,7 @@ def runs_table(results: Path, experiments: Iterable[str]) -> str:
                 title(name),
                 f"{data['train_samples']:,}",
                 f"{data['eval_samples']:,}",
-                " to ".join(f"{count:,}" for count in sorted({min(attacked), max(attacked)})),
+                " to ".join(f"{count:,}" for count in sorted({min(attacked), max(attacked)})) if attacked else NOTHING,
                 f"{first['epoch']:g}",
                 ", ".join(f"{seed}: {count}" for seed, count in sorted(seeds.items())),
                 f"{sum(run.card['seconds']['total'] for run in runs) / 3600:.1f}",

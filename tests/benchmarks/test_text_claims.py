@@ -314,6 +314,18 @@ def test_C13_prediction_and_interpretation(results: Path, files: Path) -> None:
     assert own["examples"] == 100 and own["by_seed"] == pytest.approx([20.0, 20.0])
 
 
+def test_an_untrained_mask_need_not_have_learnt(results: Path, files: Path) -> None:
+    """The control of a learnt mask is of the same method; a setting of another name must show what it learnt."""
+    write_flat(results)
+    for name in (f"flat{UNTRAINED}", "flat_beta0"):
+        folder = run(results, f"{name}-seed2", {"textfooler": FEW, "pwws": FEW})
+        card = json.loads((folder / "run_card.json").read_text())
+        (folder / "run_card.json").write_text(json.dumps({**card, "method": "flat"}))
+    rows = found(results, files)
+    assert row_of(rows, f"flat above flat{UNTRAINED}: AA under textfooler")["verdict"] == "holds"
+    assert row_of(rows, "flat above flat with beta 0")["verdict"] == voids.UNLEARNT
+
+
 def test_C13_agreement_with_the_paper_holds(results: Path, files: Path) -> None:
     """adv_iter's tau lies above base's by 6 in the paper's CNN, and below it by 2 in its BERT, both on SST-2."""
     name = "text_sst2_cnn"
@@ -358,7 +370,8 @@ def test_the_interval_of_a_mean_over_pairs_is_that_of_its_differences(results: P
 def test_C14_leaves_the_attack_of_training_out(results: Path, files: Path) -> None:
     write_flat(results)
     rows = [row for row in found(results, files) if row["claim"] == "C14"]
-    assert [row["text"] for row in rows] == ["flat above normal: pwws, unseen", "flat above adv_iter: pwws, unseen"]
+    rivals = ("normal", "adv_iter", "flat_untrained")
+    assert [row["text"] for row in rows] == [f"flat above {rival}: pwws, unseen" for rival in rivals]
     assert rows[0]["verdict"] == "holds" and rows[0]["paper"] == pytest.approx(4.2)
 
 
@@ -460,7 +473,7 @@ def test_tables_say_what_there_is(results: Path, files: Path, tmp_path: Path) ->
     assert "| C13 | flat above adv_iter: KT on own pairs | 20.0 [" in page and "sd 0; p " in page
     assert "- C12 needs taichi and linear_average_*." in page
     text = text_tables.compact(results, files)
-    assert "| C14 | FLAT transfers to attacks that it has not seen | BERT-tiny on SST-2 | 2 | 0 | 0 | – |" in text
+    assert "| C14 | FLAT transfers to attacks that it has not seen | BERT-tiny on SST-2 | 3 | 0 | 0 | – |" in text
     assert text.count("BERT-tiny on SNLI") == 1 and "KT" not in text.partition("| claim |")[0]
 
 
