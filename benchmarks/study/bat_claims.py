@@ -105,7 +105,8 @@ def c6(experiment: TextExperiment, method: str) -> list[Row]:
         most = "most" if bat else "less than half of the"
         text = f"{method}: {where}antonym view further than synonym view in {most} texts"
         means = {key: statistics.mean(row[key] for row in distances) for key in ("fickle", "obstinate")}
-        fields = {"method": method, "quantity": "distance", "part": where + most, **means}
+        # Without the separation a check stands in the place of content words, which is what the attack changes.
+        fields = {"method": method, "quantity": "distance", "part": f"{kind or CONTENT}-word {most}", **means}
         fields |= {"control": "half of the texts", "void": "" if split else NOT_SPLIT}
         side = {"above": 50.0} if bat else {"below": 50.0}
         rows += claim(experiment, "C6", text, share, (method,), **fields, **side)

@@ -72,7 +72,7 @@ def with_suffix(suffix: str, method: str = "") -> Callable[[Path, Row], str]:
 
 def words_apart(folder: Path, row: Row) -> str:
     """Whether the check is of one kind of changed word."""
-    kinds = [kind for kind in (CONTENT, FUNCTION) if str(row.get("part")).startswith(kind)]
+    kinds = [kind for kind in (CONTENT, FUNCTION) if f"{kind}-word" in row["text"]]
     return f"{kinds[0]} words apart" if kinds else ""
 
 

@@ -1,8 +1,8 @@
 """What the checks of a claim come to: intervals over rows and seeds, a correction for their number, and power.
 
 1. The interval of a check is widened by the spread between seeds. Two or three seeds estimate a variance badly, so
-   it is pooled over the checks of an experiment that are alike, and over those of the family where none has several
-   seeds.
+   it is pooled over the checks of an experiment that are alike (of the same attack where there are enough), and over
+   those of the family where none has several seeds.
 2. The checks of one claim are corrected by Holm's method at 5 %: a claim is refuted by a single check that fails, so
    the chance that any of them is wrong must be bounded, and the checks are dependent, since they share runs and
    texts. A check whose corrected p is above 5 % is *not decidable here*. Void checks are not counted.
@@ -34,6 +34,8 @@ EFFECTS = {PAPER: "as printed", ELSEWHERE: "as printed for other data", HERE: "a
 OUTCOMES = "attack"
 """Kind of the checks whose differences are of outcomes 0 and 1."""
 LEAST_P, ROUNDS = 0.001, 50
+LEAST_ALIKE = 4
+"""Number of checks of one attack from which its spread is estimated apart from that of other attacks."""
 NO_ESTIMATE = (VOID, REPEATED)
 """Void checks whose numbers are no estimate of anything, or of nothing new."""
 
@@ -84,14 +86,22 @@ Spreads = dict[tuple[str, str], Variance]
 
 
 def pooled(by_experiment: Mapping[str, Sequence[Row]]) -> Spreads:
-    """(experiment, kind) -> mean variance of the checks with several seeds; the experiment "" stands for all."""
+    """(experiment, kind) -> mean variance of the checks with several seeds; the experiment "" stands for all.
+
+    Also (experiment, attack), if enough checks are of this attack: attacks differ in the spread of their rates.
+    """
     found: dict[tuple[str, str], list[Variance]] = defaultdict(list)
     for name, rows in by_experiment.items():
         for row in rows:
             if tested(row) and len(row["by_seed"]) > 1 and row["verdict"] not in NO_ESTIMATE:
-                for place in (name, ""):
-                    found[place, kind(row)].append(measured(row))
-    return {place: mean_of(variances) for place, variances in found.items()}
+                for place in {(name, kind(row)), ("", kind(row)), (name, row["quantity"])}:
+                    found[place].append(measured(row))
+    kinds = {kind(row) for rows in by_experiment.values() for row in rows}
+    return {
+        place: mean_of(variances)
+        for place, variances in found.items()
+        if place[1] in kinds or len(variances) >= LEAST_ALIKE
+    }
 
 
 def mean_of(variances: Sequence[Variance]) -> Variance:
@@ -125,7 +135,8 @@ def widened(row: Row, experiment: str, spreads: Spreads) -> Row:
     """The row with its interval over seeds too: half-widths and the spread add as squares."""
     if not tested(row):
         return {**row, "variance": None}
-    variance = combined(row, spreads.get((experiment, kind(row)), spreads.get(("", kind(row)))))
+    places = ((experiment, row["quantity"]), (experiment, kind(row)), ("", kind(row)))
+    variance = combined(row, next((spreads[place] for place in places if place in spreads), None))
     between = Z * math.sqrt((variance.seeds or 0.0) / max(len(row["by_seed"]), 1))
     low, high = (
         row["value"] + side * math.hypot(row[end] - row["value"], between) for side, end in ((-1, "low"), (1, "high"))

@@ -78,6 +78,21 @@ def test_the_spread_of_like_checks_widens_the_interval_of_one_seed() -> None:
     assert elsewhere["high"] == pytest.approx(widened["high"])
 
 
+def test_an_attack_with_enough_checks_has_a_spread_of_its_own() -> None:
+    """Four checks of one attack with seeds that agree; those of another attack do not widen their intervals."""
+    seeds = {"quiet": 0.0, "wild": 50.0}
+    rows = [
+        check(10.0, 3.0, by_seed=[9.0, 11.0], quantity=name, variance={"seeds": spread, "rows": 9.0, "both": 0.0})
+        for name, spread in seeds.items()
+        for _ in range(decide.LEAST_ALIKE)
+    ]
+    widths = {row["quantity"]: row["high"] - row["value"] for row in decided(*rows)}
+    assert widths["quiet"] == pytest.approx(3.0)
+    assert widths["wild"] == pytest.approx(math.hypot(3.0, Z * math.sqrt(50 / 2)))
+    few = decided(*(row for row in rows if row["quantity"] == "wild"), rows[0])
+    assert few[-1]["high"] - few[-1]["value"] == pytest.approx(math.hypot(3.0, Z * math.sqrt(40 / 2)))
+
+
 def test_a_run_near_chance_lends_its_spread_to_none() -> None:
     wild = check(10.0, 3.0, by_seed=[-30.0, 50.0], verdict=VOID)
     _, row = decided(wild, check(9.0, 4.0))
