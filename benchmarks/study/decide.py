@@ -6,6 +6,10 @@
 2. The checks of one claim are corrected by Holm's method at 5 %: a claim is refuted by a single check that fails, so
    the chance that any of them is wrong must be bounded, and the checks are dependent, since they share runs and
    texts. A check whose corrected p is above 5 % is *not decidable here*. Void checks are not counted.
+   A claimed rise or fall whose size the paper prints for the same data *does not hold* if it is less than half of that
+   size, and its sign is not shown either. No number of rows refutes the sign of an effect that is nearly zero; half of
+   the printed size is what a replication must be able to tell from nothing (Simonsohn 2015, "Small telescopes", takes
+   the effect that the original would have seen a third of the time). At most one of both tests can err for a check.
 3. Each check gets the size at which the paper's effect as printed would be seen with 80 % power at Holm's strictest
    level, 5 % divided by the number of checks (`benchmarks.study.power`). Where the paper prints none for this data
    set, it is the one for another (``printed``, or that of the same check elsewhere). Where it prints none at all, or
@@ -22,7 +26,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from benchmarks.study.paired import ACCURACY, FAILS, HOLDS, OPEN, VOID
+from benchmarks.study.paired import ACCURACY, FAILS, OPEN, VOID
 from benchmarks.study.power import LEVEL, Size, Variance, Z, needed, visible
 from benchmarks.study.voids import REPEATED, is_void
 from hf_robust.metrics.paired import holm
@@ -96,7 +100,7 @@ def pooled(by_experiment: Mapping[str, Sequence[Row]]) -> Spreads:
             if tested(row) and len(row["by_seed"]) > 1 and row["verdict"] not in NO_ESTIMATE:
                 for place in {(name, kind(row)), ("", kind(row)), (name, row["quantity"])}:
                     found[place].append(measured(row))
-    kinds = {kind(row) for rows in by_experiment.values() for row in rows}
+    kinds = {kind(row) for rows in by_experiment.values() for row in rows if tested(row)}
     return {
         place: mean_of(variances)
         for place, variances in found.items()
@@ -147,6 +151,13 @@ def widened(row: Row, experiment: str, spreads: Spreads) -> Row:
 # ---- verdicts ----
 
 
+def distance(row: Row, value: float) -> float:
+    """How far a value lies from what it must be told from: the limit, or half of the printed effect above it."""
+    half = half_printed(row)
+    from_limit = margin(row, value)
+    return abs(from_limit) if half is None else max(abs(from_limit), abs(half) - from_limit)
+
+
 def margin(row: Row, value: float) -> float:
     """Signed distance of a value from the nearest limit of the claim; positive on the claim's side."""
     above, below = row["above"], row["below"]
@@ -157,14 +168,38 @@ def margin(row: Row, value: float) -> float:
 
 
 def p_value(row: Row) -> float:
-    """Two-sided p that the value is not apart from the nearest limit, by the half of the interval that faces it."""
-    distance = margin(row, row["value"])
+    """Two-sided p that the value is not apart from the nearest limit, or from half of the printed effect."""
+    half = half_printed(row)
+    return p_of_limit(row) if half is None or not is_small(row) else p_apart(row, half)
+
+
+def p_of_limit(row: Row) -> float:
+    """Two-sided p that the value is not apart from the nearest limit."""
+    above, below, distance = row["above"], row["below"], margin(row, row["value"])
+    limit = above if below is None or (above is not None and row["value"] - above == distance) else below
+    return p_apart(row, limit)
+
+
+def p_apart(row: Row, limit: float) -> float:
+    """Two-sided p that the value is not apart from a limit, by the half of the interval that faces it."""
+    distance = abs(row["value"] - limit)
     if not distance:
         return 1.0
-    above, below = row["above"], row["below"]
-    limit = above if below is None or (above is not None and row["value"] - above == distance) else below
     half = row["value"] - row["low"] if limit < row["value"] else row["high"] - row["value"]
-    return math.erfc(abs(distance) * Z / (half * math.sqrt(2))) if half > 0 else 0.0
+    return math.erfc(distance * Z / (half * math.sqrt(2))) if half > 0 else 0.0
+
+
+def half_printed(row: Row) -> float | None:
+    """Half of the effect that the paper prints for this data set; None without one, or if it is no rise or fall."""
+    limit = {row["above"], row["below"]} - {None}
+    printed = row.get("paper")
+    return printed / 2 if limit == {0.0} and is_number(printed) and margin(row, printed) > 0 else None
+
+
+def is_small(row: Row) -> bool:
+    """Whether the value is below half of the printed effect, and its sign is not that of the claim beyond doubt."""
+    half, value = half_printed(row), margin(row, row["value"])
+    return half is not None and value < abs(half) and (value <= 0 or p_of_limit(row) > LEVEL)
 
 
 def correction(rows: Iterable[Row]) -> dict[int, tuple[float, float]]:
@@ -182,8 +217,13 @@ def correction(rows: Iterable[Row]) -> dict[int, tuple[float, float]]:
 
 def judged(row: Row, p: float | None, level: float) -> Row:
     """The row with its corrected p, its verdict after correction, and the sizes that power asks for."""
-    verdict = OPEN if p is not None and p > LEVEL and row["verdict"] in (HOLDS, FAILS) else row["verdict"]
-    why = f"{row['why']}; {p_in_words(p)} after correction" if p is not None and "why" in row else row.get("why")
+    verdict, why = row["verdict"], row.get("why")
+    if p is not None:
+        small = is_small(row)
+        verdict = OPEN if p > LEVEL else FAILS if small else verdict
+        if small and why and p <= LEVEL:
+            why = f"less than half of the printed effect, {row['paper']:+g}"
+        why = f"{why}; {p_in_words(p)} after correction" if why else why
     decided = {**row, "verdict": verdict, "p": p, **({"why": why} if why else {})}
     variance = decided.pop("variance", None)
     if variance is None or row["verdict"] in NO_ESTIMATE:
@@ -215,7 +255,7 @@ def sizes(row: Row, variance: Variance, level: float) -> Row:
         if effect_of == HERE and options and margin(row, value) >= 0:
             continue
         under = variance.for_effect(value) if kind(row) == OUTCOMES else variance
-        enough = needed(under, abs(margin(row, value)), size, level, sides)
+        enough = needed(under, distance(row, value), size, level, sides)
         seen = enough is not None and enough.rows <= size.rows and enough.seeds <= size.seeds
         if enough is not None and not (row["verdict"] == OPEN and seen):
             options.append((enough.rows * enough.seeds, effect_of, enough))

@@ -115,6 +115,7 @@ def c17(experiment: Experiment) -> list[dict[str, Any]]:
         frozen = adaptive + FROZEN
         has_frozen = bool(shared_runs(experiment.folder, frozen, adaptive))
         for quantity in (*experiment.attacks, ACCURACY):
+            printed = PAPER.get(experiment.name.split("_")[1], {}).get(adaptive, {}).get(quantity)
             difference = difference_in(experiment, wrapped, adaptive, quantity)
             if quantity == ACCURACY:
                 row = check_row(
@@ -124,13 +125,14 @@ def c17(experiment: Experiment) -> list[dict[str, Any]]:
                 row = check_row(
                     "C17", f"{adaptive} raises {wrapped}'s {quantity_name(quantity)}", difference, above=0.0
                 )
-            row["paper"] = PAPER.get(experiment.name.split("_")[1], {}).get(adaptive, {}).get(quantity)
+            row["paper"] = printed
             row = with_examples(experiment, row, wrapped, adaptive, quantity)
             rows.append(judged(experiment, row, (wrapped, adaptive)))
             if has_frozen and quantity != ACCURACY:
                 text = f"{adaptive} above its frozen weights: {quantity_name(quantity)}"
                 row = check_row("C17", text, difference_in(experiment, frozen, adaptive, quantity), above=0.0)
-                row = {**with_examples(experiment, row, frozen, adaptive, quantity), "paper": None}
+                # The paper owes its whole gain to the weights.
+                row = {**with_examples(experiment, row, frozen, adaptive, quantity), "paper": printed}
                 rows.append(judged(experiment, row, (frozen, adaptive)))
     return counted_once(experiment.folder, rows)
 

@@ -36,6 +36,7 @@ TITLES = {
     "embedding_qqp_bert_tiny": "BERT-tiny on QQP",
     "embedding_qnli_bert_tiny": "BERT-tiny on QNLI",
     "embedding_sst2_minilm": "MiniLM on SST-2",
+    "embedding_sst2_frozen": "BERT-tiny on SST-2, with frozen weights beside",
     "embedding_sst2_adaptat": "BERT-tiny on SST-2, AdaptAT's Table 2",
     "embedding_qnli_adaptat": "BERT-tiny on QNLI, AdaptAT's Table 2",
     SWEEP: "Step size and number of steps, BERT-tiny on SST-2",

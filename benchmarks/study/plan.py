@@ -18,11 +18,19 @@ from benchmarks.study.paired import OPEN, read, runs_by_seed, runs_of
 from benchmarks.study.power import MOST_SEEDS
 from benchmarks.study.stored import RESULTS
 from benchmarks.study.verdicts import cost, size_in_words
-from benchmarks.study.voids import BLIND, DROPPED, RULES, UNEQUAL, UNLEARNT, UNMOVED
+from benchmarks.study.voids import BLIND, CORRECTED, DROPPED, RULES, UNEQUAL, UNLEARNT, UNMOVED
 
 Row = dict[str, Any]
 STUDY = "study.json"
-OF_NEW_RUNS = {*(control.missing for control in CONTROLS.values()), BLIND, DROPPED, UNEQUAL, UNLEARNT, UNMOVED}
+OF_NEW_RUNS = {
+    *(control.missing for control in CONTROLS.values()),
+    BLIND,
+    CORRECTED,
+    DROPPED,
+    UNEQUAL,
+    UNLEARNT,
+    UNMOVED,
+}
 """Void verdicts that other runs would not have, but more seeds of the same have too."""
 
 

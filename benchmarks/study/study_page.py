@@ -30,7 +30,9 @@ FIGURES = {
 NOTHING = "–"
 HOW_TO_READ = (
     "A check *holds* if its whole interval lies on the claim's side and *does not hold* if it lies on the other "
-    "side, after Holm's correction over the checks of the claim at 5 %; otherwise it is *not decidable here*. "
+    "side, after Holm's correction over the checks of the claim at 5 %; otherwise it is *not decidable here*. A rise "
+    "or fall whose size the paper prints for the same data also *does not hold* if its whole interval is below half "
+    "of that size and its sign is not shown. "
     "Intervals are of 95 %, over rows and seeds, and not corrected. A claim *does not hold* if one of its checks "
     "does not: the papers state their claims without exception, and the correction bounds the chance of any "
     "false verdict. It *holds* if no check fails and each of its parts has a check that holds. Otherwise it is "

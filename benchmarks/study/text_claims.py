@@ -124,7 +124,8 @@ def c13(experiment: TextExperiment) -> list[Row]:
                     )
                 texts = {OWN: "own pairs", FIXED: "normal's pairs"}[where]
                 of = f"{name} under {ATTACK}" if place == 0 else f"{name} on {texts}"
-                fields = {"method": second, "quantity": name, "paper": paper_value if where == OWN else None}
+                fields = {"method": second, "quantity": name if place else ATTACK, "part": name}
+                fields["paper"] = paper_value if where == OWN else None
                 # adv_iter is expected below the baseline in the paper's cells where it is, and above in the others.
                 falls = second == "adv_iter" and published[second][place] < published[first][place]
                 verb, limits = ("below", {"below": 0.0}) if falls else ("above", {"above": 0.0})

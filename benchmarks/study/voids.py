@@ -10,16 +10,19 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.study.paired import VOID, read, runs_of
+from benchmarks.study.paired import VOID, outcomes, read, runs_of
 from hf_robust.metrics import SATURATED
+from hf_robust.metrics.paired import POINTS, robust
 from hf_robust.reports.word_mask import mask_of
-from hf_robust.runs import HISTORY_FILE, mask_defect, read_history
+from hf_robust.runs import HISTORY_FILE, mask_defect, read_history, read_statuses
 
 Row = dict[str, Any]
 REPEATED = "void: counted above"
 DROPPED = "void: failed rows dropped"
+CORRECTED = "void: method corrected since"
 NO_RIVAL = "void: no rival of the paper"
 BLIND = "void: saturated queries"
+NOTHING_LEFT = "void: nothing withstands the attack"
 UNMOVED = "void: perturbation moved nothing"
 UNLEARNT = "void: mask not shown to be learnt"
 NOT_SPLIT = "void: function words not apart"
@@ -32,9 +35,11 @@ OTHER_DROPOUT = "void: dropout not shared"
 NO_SMALL_SHARE = "void: no augmentation of 2.6 %"
 ASIDE = "not in the paper"
 """Part of checks that the claim does not consist of."""
-TAICHI = "taichi"
+TAICHI, ADAPTIVE = "taichi", "adaptive_"
 UNTRAINED = "_untrained"
 """Suffix of the settings whose word mask stays at its start."""
+LEAST_LEFT = 2.0
+"""Percent of robust accuracy below which an attack leaves nothing to compare."""
 LEAST_INCREASE = 1e-3
 """Nats of loss that an adversary must add on average; less is noise."""
 
@@ -50,6 +55,10 @@ RULES = {
         f"More than {100 * SATURATED:g} % of an attack's queries met a probability that float32 cannot tell from 1: "
         "the search was blind."
     ),
+    NOTHING_LEFT: (
+        f"Under the attack all compared settings keep less than {LEAST_LEFT:g} % robust accuracy: there is nothing to "
+        "compare."
+    ),
     UNMOVED: (
         f"The adversary raised the loss by less than {LEAST_INCREASE:g} nats on average: there was nothing to train "
         "against."
@@ -59,6 +68,10 @@ RULES = {
         "model does, or does not describe the mask: this is adversarial training with noise."
     ),
     DROPPED: "TaiChi was trained without the rows whose attack failed; the paper trains on a text for every row.",
+    CORRECTED: (
+        "A run of an adaptive method from before its ascent shared its dropout mask with the training pass and w "
+        "ascended plainly; later run cards have the loss increase."
+    ),
     NO_RIVAL: "The paper does not compare with this method.",
     NOT_SPLIT: "Content and function words were not measured apart (C6).",
     NO_FROZEN: "A gain of an adaptive method without the same method with frozen weights (C17).",
@@ -123,18 +136,37 @@ def dropped(run: Path, quantity: str) -> bool:
     return card.get("method") == TAICHI and lost and config_of(run).get("failed_views", "drop") == "drop"
 
 
+def corrected(run: Path, quantity: str) -> bool:
+    """Whether an adaptive method was corrected after the run, whose card then lacks what later ones have."""
+    method = str(read(run / "run_card.json").get("method"))
+    return method.startswith(ADAPTIVE) and "loss_increase" not in config_of(run)
+
+
 RUN_RULES: dict[str, Callable[[Path, str], bool]] = {
     BLIND: blind,
     UNMOVED: unmoved,
     UNLEARNT: unlearnt,
     DROPPED: dropped,
+    CORRECTED: corrected,
 }
 
 
+def nothing_left(folder: Path, row: Row) -> bool:
+    """Whether no compared setting withstands the attack that the quantity names."""
+    rates = [
+        POINTS * float(robust(outcomes(folder, setting, row["quantity"])).mean())
+        for setting in row["runs"]
+        if all(row["quantity"] in read_statuses(run) for run in runs_of(folder, setting))
+    ]
+    return bool(rates) and len(rates) == len(row["runs"]) and max(rates) < LEAST_LEFT
+
+
 def by_rules(folder: Path, row: Row) -> Row:
-    """The row, void if a rule about single runs applies to one of its ``runs``."""
+    """The row, void if a rule applies to all of its ``runs`` or to one of them."""
     if is_void(row["verdict"]):
         return row
+    if nothing_left(folder, row):
+        return {**row, "verdict": NOTHING_LEFT}
     for verdict, applies in RUN_RULES.items():
         runs = (run for setting in row["runs"] for run in runs_of(folder, setting))
         broken = [run.name for run in runs if applies(run, row["quantity"])]

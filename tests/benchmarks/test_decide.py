@@ -47,6 +47,58 @@ def test_a_check_that_holds_alone_is_open_among_others() -> None:
     assert other_claim["verdict"] == HOLDS
 
 
+@pytest.mark.parametrize(
+    ("value", "half", "paper", "verdict"),
+    [
+        (0.3, 2.0, 10.0, FAILS),  # below 5 with its whole interval, and its sign is not shown
+        (0.3, 6.0, 10.0, OPEN),  # the interval reaches half of what is printed
+        (2.0, 1.0, 10.0, HOLDS),  # as small, but its sign is shown
+        (-3.0, 2.0, 10.0, FAILS),
+        (-1.0, 4.0, 10.0, FAILS),  # its sign alone would be open
+        (0.3, 2.0, None, OPEN),
+        (0.3, 2.0, -10.0, OPEN),  # the paper prints the reverse of what it says
+        (6.0, 9.0, 10.0, OPEN),
+    ],
+)
+def test_less_than_half_of_the_printed_effect_does_not_hold(
+    value: float, half: float, paper: float | None, verdict: str
+) -> None:
+    (row,) = decided(check(value, half, paper=paper))
+    assert row["verdict"] == verdict
+    fall = check(-value, half, paper=None if paper is None else -paper, above=None, below=0.0)
+    mirrored = decided({**fall, "verdict": {HOLDS: HOLDS, FAILS: FAILS}.get(check(value, half)["verdict"], OPEN)})
+    assert mirrored[0]["verdict"] == verdict and mirrored[0]["p"] == pytest.approx(row["p"])
+
+
+def test_half_of_the_printed_effect_counts_for_a_rise_or_fall_alone() -> None:
+    """To keep accuracy within 1.6 is no effect: at -1.5 it is kept, however little the paper lost."""
+    kept = check(-1.5, 0.05, paper=-0.8, above=-1.6, quantity="accuracy", verdict=HOLDS)
+    between = check(0.1, 0.2, paper=4.0, above=-5.0, below=5.0, verdict=HOLDS)
+    assert [row["verdict"] for row in decided(kept, between)] == [HOLDS, HOLDS]
+
+
+@given(st.floats(-20, 20), st.floats(0.1, 10), st.floats(0.5, 20))
+def test_of_both_tests_of_a_check_at_most_one_can_err(value: float, half: float, paper: float) -> None:
+    """An interval below half of the printed effect and one above the limit are of disjoint sets of true effects."""
+    (row,) = decided(check(value, half, paper=paper))
+    if row["verdict"] == FAILS:
+        assert value + half <= paper / 2 + 1e-9
+    if row["verdict"] == HOLDS:
+        assert value - half >= -1e-9
+
+
+def test_the_reason_says_that_the_effect_is_smaller_than_printed() -> None:
+    (row,) = decided(check(0.3, 2.0, paper=10.0, why="the interval is not wholly above 0; one seed"))
+    assert row["why"] == "less than half of the printed effect, +10; p below 0.001 after correction"
+
+
+def test_what_a_small_effect_needs_is_the_nearest_decision() -> None:
+    """Nothing here and 10 printed: half of 10 is nearer to 0 than any sign is."""
+    half = {"seeds": None, "rows": 100.0**2 * 0.1, "both": None}
+    (row,) = decided(check(0.5, 7.0, paper=10.0, variance=half, examples=80))
+    assert row["verdict"] == OPEN and row["needs"]["rows"] < 1000
+
+
 def test_void_checks_and_checks_without_rows_are_not_counted() -> None:
     half = Z / 2.0537
     void = check(0.0, 5.0, verdict=VOID)
@@ -126,7 +178,7 @@ def variance(rows: float) -> dict[str, float | None]:
         (check(1.0, 5.0, printed=3.0), decide.ELSEWHERE),
         (check(1.0, 5.0), decide.HERE),
         (check(1.0, 5.0, paper=-3.0), decide.HERE),  # as printed the check would not hold
-        (check(1.0, 5.0, paper=60.0), decide.HERE),  # as printed it would have been seen
+        (check(4.0, 5.0, paper=12.0), decide.HERE),  # as printed it would have been seen
         (check(-4.0, 5.0, paper=0.5), decide.HERE),  # decided sooner, on the other side
         (check(-0.1, 5.0, paper=5.0), decide.PAPER),
     ],

@@ -31,7 +31,10 @@ def write_run(folder: Path, letters: dict[str, str], accuracy: float, samples: i
     line = {"epoch": 3.0, "step": 30, "accuracy": accuracy, "attacks": attacks}
     (folder / "robustness_history.jsonl").write_text(json.dumps(line) + "\n")
     data = {"name": "train.jsonl.gz", "train_samples": 6920, "eval_samples": samples}
-    (folder / "run_card.json").write_text(json.dumps({"method": folder.name.split("-")[0], "data": data}))
+    method = folder.name.split("-")[0].removesuffix("_frozen")
+    config = {"loss_increase": 0.1} if method.startswith("adaptive_") else {}
+    card = {"method": method, "data": data, **({"config": config} if config else {})}
+    (folder / "run_card.json").write_text(json.dumps(card))
 
 
 @pytest.fixture
@@ -138,11 +141,11 @@ def test_C17_verdicts(results: Path, files: Path) -> None:
     assert not [row for row in found if "tavat" in row["text"]]
 
 
-@pytest.mark.parametrize(("frozen", "verdict"), [("sfff" * 75, paired.OPEN), ("sf" * 150, "holds")])
+@pytest.mark.parametrize(("frozen", "verdict"), [("sfff" * 75, "does not hold"), ("sf" * 150, voids.REPEATED)])
 def test_C17_a_gain_is_the_weights_where_frozen_weights_lack_it(
     results: Path, files: Path, frozen: str, verdict: str
 ) -> None:
-    """The same gain over pgd: with frozen weights that have it too, and with some that have none."""
+    """With frozen weights that gain as much, learning them gains nothing; with some that do not, it is the gain."""
     write_methods(results)
     for seed in (1, 2):
         folder = results / SST2 / f"adaptive_pgd{embedding_claims.FROZEN}-seed{seed}"
@@ -150,7 +153,7 @@ def test_C17_a_gain_is_the_weights_where_frozen_weights_lack_it(
     found = embedding_claims.check_all(results, files)[SST2]["claims"]
     assert row_of(found, "adaptive_pgd raises pgd's textfooler")["verdict"] == "holds"
     weights = row_of(found, "adaptive_pgd above its frozen weights: textfooler")
-    assert weights["verdict"] == (verdict if verdict == paired.OPEN else voids.REPEATED)
+    assert weights["verdict"] == verdict
     assert weights["control"] == "adaptive_pgd_frozen"
 
 

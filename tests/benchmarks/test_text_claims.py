@@ -208,7 +208,7 @@ def test_C9_every_rival_and_every_column(results: Path, files: Path) -> None:
     rows = [row for row in found(results, files) if row["claim"] == "C9"]
     verdicts = {row["text"]: row["verdict"] for row in rows}
     assert verdicts == {
-        "taichi above normal: pwws": paired.OPEN,
+        "taichi above normal: pwws": "does not hold",  # equal outcomes, where the paper prints 18.8
         "taichi above normal: textfooler (trained on)": "holds",
         "taichi above ada: pwws": "does not hold",
         "taichi above ada: textfooler (trained on)": "holds",
@@ -243,10 +243,10 @@ def test_C10_and_C11_the_ablations(results: Path, files: Path) -> None:
     assert row_of(rows, "taichi_no_kl more robust than normal")["value"] == pytest.approx(25.0)
     assert row_of(rows, "taichi more robust than taichi_no_ctr")["verdict"] == "holds"
     assert row_of(rows, "taichi more robust than taichi_no_adv, by less than 3")["verdict"] == paired.OPEN
-    assert row_of(rows, "taichi_no_adv below taichi's clean")["verdict"] == paired.OPEN
+    assert row_of(rows, "taichi_no_adv below taichi's clean")["verdict"] == "does not hold"  # equal, printed -1.2
     rows = [row for row in both if row["claim"] == "C11"]
     steps = [row["verdict"] for row in rows if "more robust" in row["text"]]
-    assert steps == ["holds", "holds", "holds", paired.OPEN] and len(rows) == 8
+    assert steps == ["holds", "holds", "holds", "does not hold"] and len(rows) == 8  # the last two are equal
     first = row_of(rows, "KL(pos) of taichi_no_kl below that of normal")
     assert first["value"] == pytest.approx(-0.8) and first["unit"] == "nats" and first["verdict"] == "holds"
     assert first["examples"] == 50 and first["paper"] == -0.85
@@ -318,7 +318,7 @@ def test_an_untrained_mask_need_not_have_learnt(results: Path, files: Path) -> N
     """The control of a learnt mask is of the same method; a setting of another name must show what it learnt."""
     write_flat(results)
     for name in (f"flat{UNTRAINED}", "flat_beta0"):
-        folder = run(results, f"{name}-seed2", {"textfooler": FEW, "pwws": FEW})
+        folder = run(results, f"{name}-seed2", {"textfooler": NONE, "pwws": NONE})
         card = json.loads((folder / "run_card.json").read_text())
         (folder / "run_card.json").write_text(json.dumps({**card, "method": "flat"}))
     rows = found(results, files)
@@ -384,7 +384,7 @@ def test_C15_without_one_of_the_terms(results: Path, files: Path) -> None:
     rows = found(results, files)
     without = row_of(rows, "with beta 0")
     assert without["verdict"] == "holds" and without["beside"] == f"flat{UNTRAINED}"
-    assert row_of(rows, "with gamma 0")["verdict"] == paired.OPEN
+    assert row_of(rows, "with gamma 0")["verdict"] == "does not hold"  # equal outcomes, where the paper prints 7.8
 
 
 # ---- GradMask ----
