@@ -30,10 +30,10 @@ from benchmarks.study.voids import (
     is_void,
 )
 
-FROZEN = "_frozen"
-"""Suffix of the settings whose adversary weights are frozen (``--w_lr 0``)."""
 MATCHED = "_matched"
 """Suffix of the settings of BAT that train on ``--antonym_views matched``."""
+FROZEN = "_frozen"
+"""Suffix of the settings whose adversary weights are frozen (``--w_lr 0``)."""
 SMALL_SHARE = "_small_share"
 """Suffix of the settings of GradMask that mask 2.6 % of the training rows."""
 SMALLEST_SHARE = 0.03

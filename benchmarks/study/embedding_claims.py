@@ -34,6 +34,7 @@ from benchmarks.study.paired import (
 from benchmarks.study.run import WEIGHTS
 from benchmarks.study.stored import EXPERIMENTS, RESULTS
 from benchmarks.study.sweep import c16, c18, read_sweep
+from benchmarks.study.voids import unweighted
 from hf_robust.metrics import Difference
 from hf_robust.metrics.paired import DRAWS, POINTS
 from hf_robust.trainers import METHODS
@@ -113,6 +114,7 @@ def c17(experiment: Experiment) -> list[dict[str, Any]]:
         if not shared_runs(experiment.folder, wrapped, adaptive):
             continue
         frozen = adaptive + FROZEN
+        void = unweighted(experiment.folder, adaptive)
         has_frozen = bool(shared_runs(experiment.folder, frozen, adaptive))
         for quantity in (*experiment.attacks, ACCURACY):
             printed = PAPER.get(experiment.name.split("_")[1], {}).get(adaptive, {}).get(quantity)
@@ -127,13 +129,13 @@ def c17(experiment: Experiment) -> list[dict[str, Any]]:
                 )
             row["paper"] = printed
             row = with_examples(experiment, row, wrapped, adaptive, quantity)
-            rows.append(judged(experiment, row, (wrapped, adaptive)))
+            rows.append(judged(experiment, row, (wrapped, adaptive), void=void))
             if has_frozen and quantity != ACCURACY:
                 text = f"{adaptive} above its frozen weights: {quantity_name(quantity)}"
                 row = check_row("C17", text, difference_in(experiment, frozen, adaptive, quantity), above=0.0)
                 # The paper owes its whole gain to the weights.
                 row = {**with_examples(experiment, row, frozen, adaptive, quantity), "paper": printed}
-                rows.append(judged(experiment, row, (frozen, adaptive)))
+                rows.append(judged(experiment, row, (frozen, adaptive), void=void))
     return counted_once(experiment.folder, rows)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from benchmarks.study.paired import VOID, outcomes, read, runs_of
 from hf_robust.metrics import SATURATED
 from hf_robust.metrics.paired import POINTS, robust
+from hf_robust.reports.weights import LEAST_MOVED
 from hf_robust.reports.word_mask import mask_of
 from hf_robust.runs import HISTORY_FILE, mask_defect, read_history, read_statuses
 
@@ -25,6 +26,7 @@ BLIND = "void: saturated queries"
 NOTHING_LEFT = "void: nothing withstands the attack"
 UNMOVED = "void: perturbation moved nothing"
 UNLEARNT = "void: mask not shown to be learnt"
+UNWEIGHTED = "void: weights have not learnt"
 NOT_SPLIT = "void: function words not apart"
 NO_FROZEN = "void: no frozen control"
 UNEQUAL = "void: unequal loss increase"
@@ -62,6 +64,10 @@ RULES = {
     UNMOVED: (
         f"The adversary raised the loss by less than {LEAST_INCREASE:g} nats on average: there was nothing to train "
         "against."
+    ),
+    UNWEIGHTED: (
+        f"Learning the weights moved the point at which an adaptive method trains by less than {LEAST_MOVED:g} of its "
+        "size: this is the method with frozen weights (C17)."
     ),
     UNLEARNT: (
         "The run card of a model with a learnt mask does not show that importances differ between words as the "
@@ -134,6 +140,12 @@ def dropped(run: Path, quantity: str) -> bool:
     card = read(run / "run_card.json")
     lost = any(views["found"] < views["attempts"] for views in card.get("views", ()))
     return card.get("method") == TAICHI and lost and config_of(run).get("failed_views", "drop") == "drop"
+
+
+def unweighted(folder: Path, adaptive: str) -> str:
+    """The void verdict if the weights of an adaptive method did not learn in a run; empty if they did."""
+    moves = [config_of(run).get("point_moved") for run in runs_of(folder, adaptive)]
+    return UNWEIGHTED if any(moved is not None and moved < LEAST_MOVED for moved in moves) else ""
 
 
 def corrected(run: Path, quantity: str) -> bool:

@@ -11,10 +11,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from hf_robust.reports.document import Picture, Section, Table, inline_svg, text_cell
+from hf_robust.reports.document import Cell, Picture, Section, Table, inline_svg, text_cell
 from hf_robust.reproduce.over_seeds import Lead, over_seeds
 from hf_robust.reproduce.results import Results
 from hf_robust.reproduce.tables import printed_sections, table_sections
@@ -35,7 +36,9 @@ def command_sections(results: Results, pictures: Path) -> list[Section]:
         for setting in calls:
             title = f"{group.data} {group.model} seed {group.seed} {setting}".strip()
             words, folder = command_words(results, runs, setting), pictures / f"{item.name} {title}".replace(" ", "-")
-            made.setdefault((group.data, group.model, setting), []).append(_measured(words, title, item.title, folder))
+            section = _measured(words, title, item.title, folder)
+            section.tables = [_with_settings(table, runs) for table in section.tables]
+            made.setdefault((group.data, group.model, setting), []).append(section)
     of_seeds = {place: [section.tables for section in parts] for place, parts in made.items()}
     if any(len(tables) > 1 for tables in of_seeds.values()):
         sections.append(Section(OVER_SEEDS, tables=over_seeds(of_seeds, ("data", "model", "setting"))))
@@ -112,6 +115,16 @@ def _measured(words: Sequence[str], title: str, caption: str, folder: Path) -> S
         raise ValueError(f"the command of {folder.name} failed: {reason}")
     pictures = _pictures(sorted(folder.glob("*.svg")), caption, folder.parent)
     return Section(title, tables=list(_tables(done.stdout)), pictures=pictures)
+
+
+def _with_settings(table: Table, runs: Mapping[str, Run]) -> Table:
+    """The table with the item's settings in place of the folders of their runs, which differ between seeds."""
+    names = {run.path.name: setting for setting, run in runs.items()}
+    rows = [
+        [Cell(next((setting for name, setting in names.items() if name in cell.text), cell.text)) for cell in row]
+        for row in table.rows
+    ]
+    return replace(table, rows=rows)
 
 
 def _pictures(files: Sequence[Path], title: str, beside: Path) -> list[Picture]:

@@ -75,11 +75,11 @@ def mean_cell(texts: Sequence[str]) -> Cell:
         return text_cell(None)
     by_place = [[float(number.replace(",", "")) for number in numbers] for numbers in zip(*found, strict=True)]
     signed = any(number.startswith("+") for numbers in found for number in numbers)
-    shown = iter(_spread(values, found[0][place], signed) for place, values in enumerate(by_place))
+    digits = [max(len(number.partition(".")[2]) for number in numbers) or 1 for numbers in zip(*found, strict=True)]
+    shown = iter(_spread(values, number, signed) for values, number in zip(by_place, digits, strict=True))
     return Cell(NUMBER.sub(lambda match: next(shown), plain[0]), statistics.mean(by_place[0]))
 
 
-def _spread(values: Sequence[float], like: str, signed: bool) -> str:
-    """Mean and deviation in the digits of one of the numbers; counts get one digit."""
-    digits = len(like.partition(".")[2]) or 1
+def _spread(values: Sequence[float], digits: int, signed: bool) -> str:
+    """Mean and deviation; counts get one digit."""
     return f"{statistics.mean(values):{'+' if signed else ''},.{digits}f} ± {statistics.stdev(values):,.{digits}f}"
