@@ -46,13 +46,23 @@ def spec_of(file: Path) -> dict[str, Any]:
 
 
 def paper_runs(paper: dict[str, Any], instead: str | None = None) -> Iterator[PaperRun]:
-    """The runs that ``paper`` of an experiment file names; ``instead`` is another copy of the scale's model."""
+    """The runs that ``paper`` of an experiment file names; ``instead`` is another copy of the scale's model.
+
+    Raises:
+        ValueError: two runs of different flags would have one name.
+    """
+    keys: dict[tuple[str, int], str] = {}
     for item in paper["items"]:
         described = read_item(paper["name"], item)
         for cell, point in Plan(described, scales()[paper["scale"]], Path("data"), instead).points.items():
             if (cell.data, cell.model) == (paper["data"], paper["model"]):
                 setting = {**described.settings[cell.setting], **described.over[cell.over]}
-                yield PaperRun(name_of(cell, paper.get("names", {})), cell.seed, setting, point)
+                run = PaperRun(name_of(cell, paper.get("names", {})), cell.seed, setting, point)
+                if keys.setdefault((run.name, run.seed), point.key) != point.key:
+                    raise ValueError(
+                        f"{item} has another run that is called {run.name}: name fewer items, or rename it by names."
+                    )
+                yield run
 
 
 def name_of(cell: Cell, names: dict[str, Any]) -> str:

@@ -58,6 +58,12 @@ def test_settings_have_the_names_of_the_study_and_their_own_flags_alone(tmp_path
     assert settings["average_25"]["taichi_lambda"] == 0.25 and "learning_rate" not in settings["average_25"]
 
 
+def test_two_runs_of_one_name_are_refused() -> None:
+    """Tables 4 and 7 train `normal` beside other attacks, so that their runs differ."""
+    with pytest.raises(ValueError, match="table7 has another run that is called normal: name fewer items"):
+        list(paper_runs({**SPEC["paper"], "items": ["table4", "table7"]}))  # type: ignore[dict-item]
+
+
 def finish(runs: Path, name: str, accuracy: float, instead: str | None = None) -> None:
     """The files of the first seed of a setting, as the sweep leaves them."""
     one = next(one for one in paper_runs(SPEC["paper"], instead) if one.name == name)  # type: ignore[arg-type]
