@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hf_robust.reproduce.item import PAPERS, Item, items, papers, read_item
 from hf_robust.reproduce.layouts import LAYOUTS, MISSING, missing_tool
 from hf_robust.reproduce.listing import dry_run
 from hf_robust.reproduce.plan import Plan
-from hf_robust.reproduce.scale import EPOCH_FLAGS, MODEL, ROW_FLAGS, Scale, scales, shrink
+from hf_robust.reproduce.scale import EPOCH_FLAGS, MODEL, ROW_FLAGS, Scale, scale_of, scales, shrink
 
 LISTED = {
     "bat": [*(f"table{n}" for n in range(1, 7)), *(f"figure{n}" for n in range(3, 13))],
@@ -79,7 +80,7 @@ def test_an_item_has_a_kind_and_says_what_is_not_known(paper: str, name: str) ->
 @running
 def test_every_run_of_an_item_parses_and_measures_its_columns(paper: str, name: str) -> None:
     item = read_item(paper, name)
-    for scale in (scales()["tiny"], scales()["paper"]):
+    for scale in (scale_of(item, "tiny"), scale_of(item, "paper")):
         plan = Plan(item, scale, Path("data"))
         if has_stand_in(item, scale):
             plan.check()
@@ -147,7 +148,7 @@ def test_numbers_are_those_that_the_study_has() -> None:
 @pytest.mark.parametrize("scale", ["tiny", "small", "base"])
 def test_a_scale_changes_model_rows_epochs_and_attacked_rows_alone(paper: str, name: str, scale: str) -> None:
     item = read_item(paper, name)
-    small, whole = Plan(item, scales()[scale], Path("data")), Plan(item, scales()["paper"])
+    small, whole = Plan(item, scale_of(item, scale), Path("data")), Plan(item, scale_of(item, "paper"))
     for cell, point in small.points.items():
         ours, theirs = point.flags, whole.flags(cell)
         changed = {flag for flag in {*ours, *theirs} if ours.get(flag) != theirs.get(flag)}
@@ -157,6 +158,24 @@ def test_a_scale_changes_model_rows_epochs_and_attacked_rows_alone(paper: str, n
         point.flags[MODEL] != whole.flags(cell)[MODEL] for cell, point in small.points.items()
     )
     assert "Rows: at most " in text and whole.changes() == []
+
+
+def test_an_item_may_change_a_scale_and_says_which_data_it_leaves_out() -> None:
+    item = read_item("flat", "table3")
+    plan = Plan(item, scale_of(item, "tiny"), Path("data"))
+    assert {cell.data for cell in plan.points} == {"sst2", "ag_news", "trec"} == set(item.data) - {"imdb"}
+    assert {point.flags["max_train_samples"] for point in plan.points.values()} == {2000}
+    assert "Left out: IMDB, which takes too long at this scale." in plan.changes()
+    assert Plan(item, scale_of(item, "paper")).data == list(item.data)
+
+
+def test_an_item_changes_flags_of_a_model_alone_and_nothing_that_a_scale_does_not_have() -> None:
+    item = read_item("bat", "table6")
+    faster = replace(item, scales={"tiny": {"models": {"bert": {"learning_rate": 0.001}}}})
+    bert = {**scales()["tiny"].models["bert"], "learning_rate": 0.001}
+    assert scale_of(faster, "tiny").models == {**scales()["tiny"].models, "bert": bert}
+    with pytest.raises(ValueError, match="bat table6 has row: use rows, eval_rows, epochs"):
+        scale_of(replace(item, scales={"tiny": {"row": 1}}), "tiny")
 
 
 def test_epochs_shrink_together_and_rows_in_proportion() -> None:
@@ -253,6 +272,8 @@ def test_an_item_is_run_once_and_its_page_has_the_papers_numbers(
     assert first["mean"] == pytest.approx(0.828) and first["paper"] == 92.5 and first["n"] == 2
     assert first["runs"] == [Path(folder).name for name, folder in stage.folders() if "normal" in name]
     assert command(stage) == 0 and len(stage.names()) == 4
+    assert command(stage, "small", "table1", "--seeds", "3", "5") == 0
+    assert stage.names()[4:] == [f"sst2-bert-{name}-seed5" for name in ("normal", "safer")]
 
 
 @pytest.mark.slow
@@ -314,6 +335,7 @@ def test_the_hours_are_rows_epochs_passes_and_attacked_texts(stage: Stage) -> No
 @pytest.mark.parametrize(
     "words, sentence",
     [
+        (["small", "table1", "--seeds", "2", "1", "2"], "a seed is named twice: 2, 1, 2."),
         (["small", "table9"], "there is no item of small table9: "),
         (["tiny", "table1"], "there is no paper tiny: choose one of small."),
         (["small"], "name a paper and one of its items of small: table1; --list shows all."),
@@ -434,7 +456,7 @@ def test_recorded_numbers_are_of_an_item_and_a_scale_and_have_the_papers_numbers
         "scale"
     ] in scales()
     for cell in numbers["cells"]:
-        assert cell["metric"] == Plan(item, scales()[numbers["scale"]]).metric(cell["column"], cell["data"])
+        assert cell["metric"] == Plan(item, scale_of(item, numbers["scale"])).metric(cell["column"], cell["data"])
         row = item.numbers.get(cell["data"], {}).get(cell["model"], {}).get(cell["setting"])
         assert len(item.over) > 1 or cell["paper"] == (row and row[list(item.columns).index(cell["column"])])
         assert set(cell["runs"]) <= set(numbers["runs"]) and len(cell["runs"]) >= cell["n"]

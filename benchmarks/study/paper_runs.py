@@ -4,6 +4,7 @@ Such a file has ``paper`` in place of arguments:
 
 - ``name``, ``items`` and ``scale``: a paper, items of it and a scale of `hf_robust.reproduce`;
 - ``data`` and ``model``: the data set and the model whose runs these are;
+- ``seeds``, in place of the items' own;
 - ``names``, where the study calls a setting otherwise: setting -> name, or a list of names in the order of ``over``.
 
 `benchmarks.study.reproduced` takes the finished runs over.
@@ -16,9 +17,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.study.paired import read
-from hf_robust.reproduce.item import read_item
+from hf_robust.reproduce.item import read_item, with_seeds
 from hf_robust.reproduce.plan import Cell, Plan, catalog
-from hf_robust.reproduce.scale import MODEL, scales
+from hf_robust.reproduce.scale import MODEL, scale_of
 from hf_robust.runs import Flags
 from hf_robust.sweep.file import Point
 
@@ -53,8 +54,8 @@ def paper_runs(paper: dict[str, Any], instead: str | None = None) -> Iterator[Pa
     """
     keys: dict[tuple[str, int], str] = {}
     for item in paper["items"]:
-        described = read_item(paper["name"], item)
-        for cell, point in Plan(described, scales()[paper["scale"]], Path("data"), instead).points.items():
+        described = with_seeds(read_item(paper["name"], item), paper.get("seeds"))
+        for cell, point in Plan(described, scale_of(described, paper["scale"]), Path("data"), instead).points.items():
             if (cell.data, cell.model) == (paper["data"], paper["model"]):
                 setting = {**described.settings[cell.setting], **described.over[cell.over]}
                 run = PaperRun(name_of(cell, paper.get("names", {})), cell.seed, setting, point)

@@ -39,6 +39,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--model", metavar="MODEL", help="Folder or Hub id in place of the model of a scale below the paper's."
     )
     parser.add_argument(
+        "--seeds", type=int, nargs="+", metavar="N", help="Seeds in place of the item's, such as more of them."
+    )
+    parser.add_argument(
         "--output_dir",
         metavar="DIR",
         help="Folder for runs, page and numbers; items of one paper and scale share runs there, or an fsspec address. "
@@ -57,12 +60,12 @@ def run(options: argparse.Namespace) -> str:
     Raises:
         ValueError: there is no such item, something that it needs is missing (then nothing has run), or runs failed.
     """
-    from hf_robust.reproduce.item import items, papers, read_item
+    from hf_robust.reproduce.item import items, papers, read_item, with_seeds
     from hf_robust.reproduce.layouts import READ_MODELS, missing_tool
     from hf_robust.reproduce.listing import dry_run, table_of_items
     from hf_robust.reproduce.needs import require_needs
     from hf_robust.reproduce.plan import Plan
-    from hf_robust.reproduce.scale import scales
+    from hf_robust.reproduce.scale import scale_of
     from hf_robust.sweep.backends import check_backend_flags
     from hf_robust.sweep.copies import is_address
 
@@ -72,7 +75,8 @@ def run(options: argparse.Namespace) -> str:
         known = options.paper and f" of {options.paper}: {', '.join(items(options.paper))}"
         raise ValueError(f"name a paper and one of its items{known or ''}; --list shows all.")
     check_backend_flags(options)
-    plan = Plan(read_item(options.paper, options.item), scales()[options.scale], options.data, options.model)
+    item = with_seeds(read_item(options.paper, options.item), options.seeds)
+    plan = Plan(item, scale_of(item, options.scale), options.data, options.model)
     if options.model is not None and plan.scale.whole:
         raise ValueError(
             f"--model {options.model} stands in for a smaller scale's model: leave it out at --scale paper."

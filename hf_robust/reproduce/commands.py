@@ -68,7 +68,7 @@ class Group(NamedTuple):
 def whole_groups(results: Results) -> Iterator[tuple[Group, dict[str, Run]]]:
     """The models of one seed on one data set, setting -> run, where all settings are finished."""
     plan = results.plan
-    for data in plan.item.data:
+    for data in plan.data:
         for model in plan.models:
             for seed in plan.item.seeds:
                 runs = {

@@ -10,6 +10,8 @@ bibliography), ``args`` (flags of run_glue_robust.py), ``models``, ``data`` and 
 - ``settings``: names of the paper's settings, the rows of a table, or an object: name -> further flags of the setting
   of this name or of the one that ``from`` names (null takes a flag away);
 - ``args``, ``seeds``, and ``over``, flag -> values, lists of one length that change together;
+- ``scales``: scale -> what is other there for this item, by the names of `hf_robust.reproduce.scale.Scale`; ``paper.json``
+  may have it for all items of a paper;
 - ``columns``: head of a column -> metric;
 - ``numbers``: data -> model -> setting -> the paper's numbers in the order of the columns, as printed (null: unknown);
 - ``printed``: the paper's own table where no run has such a cell: ``header`` and ``rows``;
@@ -24,8 +26,8 @@ bibliography), ``args`` (flags of run_glue_robust.py), ``models``, ``data`` and 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +35,10 @@ from hf_robust.runs import Flags, read_json
 
 PAPERS = Path(__file__).parent / "papers"
 PAPER_FILE = "paper.json"
-PAPER_KEYS = ("title", "citation", "args", "models", "data", "settings", "sources", "open")
+PAPER_KEYS = ("title", "citation", "args", "models", "data", "settings", "sources", "open", "scales")
 ITEM_KEYS = (
     "title", "source", "layout", "models", "data", "args", "settings", "over", "seeds", "columns", "numbers",
-    "printed", "command", "sources", "open",
+    "printed", "command", "sources", "open", "scales",
 )  # fmt: skip
 Numbers = Mapping[str, Mapping[str, Mapping[str, list[float | None]]]]
 
@@ -56,6 +58,7 @@ class Item:
     settings: dict[str, Flags] = field(default_factory=dict)
     over: tuple[Flags, ...] = ({},)
     seeds: tuple[int, ...] = ()
+    scales: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     columns: dict[str, str] = field(default_factory=dict)
     numbers: Numbers = field(default_factory=dict)
     printed: Mapping[str, Any] = field(default_factory=dict)
@@ -96,6 +99,17 @@ def read_item(paper: str, name: str) -> Item:
         raise ValueError(f"{file}: {error}") from error
 
 
+def with_seeds(item: Item, seeds: Sequence[int] | None) -> Item:
+    """The item with these seeds in place of its own; None keeps them.
+
+    Raises:
+        ValueError: a seed is named twice.
+    """
+    if seeds is not None and len(set(seeds)) < len(seeds):
+        raise ValueError(f"a seed is named twice: {', '.join(map(str, seeds))}.")
+    return item if seeds is None else replace(item, seeds=tuple(seeds))
+
+
 def _item(paper: str, name: str, shared: Mapping[str, Any], own: Mapping[str, Any]) -> Item:
     for key in ("title", "source", "layout"):
         if not own.get(key):
@@ -119,6 +133,7 @@ def _item(paper: str, name: str, shared: Mapping[str, Any], own: Mapping[str, An
         settings={one: {**known.get(flags.get("from", one), {}), **_without(flags)} for one, flags in named.items()},
         over=_zipped(own.get("over", {})),
         seeds=tuple(own.get("seeds", (1, 2, 3))),
+        scales=_merged(shared.get("scales", {}), own.get("scales", {})),
         columns=dict(own.get("columns", {})),
         numbers=own.get("numbers", {}),
         printed=own.get("printed", {}),
@@ -132,6 +147,10 @@ def _zipped(over: Mapping[str, list[Any]]) -> tuple[Flags, ...]:
     if len({len(values) for values in over.values()}) > 1:
         raise ValueError(f'the lists in "over" must have one length: {", ".join(over)}.')
     return tuple(dict(zip(over, values, strict=True)) for values in zip(*over.values(), strict=True)) or ({},)
+
+
+def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: {**first.get(name, {}), **second.get(name, {})} for name in (*first, *second)}
 
 
 def _without(flags: Mapping[str, Any]) -> Flags:

@@ -65,6 +65,11 @@ class Plan:
         """The models of the item that the scale has."""
         return [name for name in self.item.models if self.scale.model_flags(self.item, name, None) is not None]
 
+    @property
+    def data(self) -> list[str]:
+        """The data sets of the item that are run at the scale."""
+        return [name for name in self.item.data if self.scale.data is None or name in self.scale.data]
+
     @cached_property
     def points(self) -> dict[Cell, Point]:
         """The point of a sweep for each run."""
@@ -72,7 +77,7 @@ class Plan:
 
     def _cells(self) -> Iterator[Cell]:
         for seed in self.item.seeds:
-            for data in self.item.data:
+            for data in self.data:
                 for model in self.models:
                     for setting in self.item.settings:
                         for over in range(len(self.item.over)):
@@ -137,7 +142,9 @@ class Plan:
     def _fewer_rows(self) -> Iterator[str]:
         for data in self.item.data:
             known, rows = catalog()[data], self.scale.rows
-            if rows is not None and rows < known["rows"]:
+            if data not in self.data:
+                yield f"Left out: {known['title']}, which takes too long at this scale."
+            elif rows is not None and rows < known["rows"]:
                 yield f"Rows: at most {rows:,} of {known['rows']:,} of {known['title']}."
 
     def _smaller(self, flag: str, noun: str) -> Iterator[str]:

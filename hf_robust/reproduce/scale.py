@@ -7,8 +7,8 @@ rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hf_robust.reproduce.item import Item, shared_file
@@ -18,6 +18,8 @@ PAPER_SCALE = "paper"
 EPOCHS, MODEL = "num_train_epochs", "model_name_or_path"
 EPOCH_FLAGS = ("clean_epochs", "epochs_per_round")
 ROW_FLAGS = ("mask_per_class",)
+CHANGEABLE = ("rows", "eval_rows", "epochs", "attacked", "data", "models")
+"""What an item's file may change in a scale."""
 OWN_MODEL = "{model}"
 """In a scale's flags: the stand-in of the model."""
 
@@ -33,6 +35,7 @@ class Scale:
         eval_rows: most rows for clean accuracy.
         epochs: most epochs.
         attacked: most rows for an attack.
+        data: the data sets that are run; None: all of the item.
         flags: further models that attacks ask for.
         seconds: measured cost of a row in a step of plain training (``row``) and of a text under an attack (``text``).
     """
@@ -43,6 +46,7 @@ class Scale:
     eval_rows: int | None = None
     epochs: int | None = None
     attacked: int | None = None
+    data: Sequence[str] | None = None
     flags: Mapping[str, Any] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -71,6 +75,22 @@ class Scale:
 def scales() -> dict[str, Scale]:
     """The scales, smallest first."""
     return {name: Scale(name, **fields) for name, fields in shared_file("scales.json").items()}
+
+
+def scale_of(item: Item, name: str) -> Scale:
+    """A scale as it is for an item, whose file may change some of it (``scales``); flags of a model are merged.
+
+    Raises:
+        ValueError: the item's file changes something that a scale does not have.
+    """
+    scale, own = scales()[name], dict(item.scales.get(name, {}))
+    for key in own:
+        if key not in CHANGEABLE:
+            raise ValueError(f'"scales" of {item.paper} {item.name} has {key}: use {", ".join(CHANGEABLE)}.')
+    if "models" in own:
+        models = dict(scale.models or {})
+        own["models"] = models | {model: {**models.get(model, {}), **flags} for model, flags in own["models"].items()}
+    return replace(scale, **own)
 
 
 def shrink(flags: Flags, scale: Scale, rows: int, instead: str | None) -> Flags:

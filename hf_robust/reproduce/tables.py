@@ -21,7 +21,7 @@ def table_sections(results: Results, pictures: Path) -> list[Section]:
     """A table for each data set; a row for each model and setting."""
     settings = [setting for place in results.places if (setting := results.setting(place)).runs]
     section = Section("Ours beside the paper's", [sweep_note(settings, NOTE)])
-    section.tables = [_table(results, data) for data in results.plan.item.data]
+    section.tables = [_table(results, data) for data in results.plan.data]
     if any(setting.guesses for setting in settings):
         section.items.append(
             f"{DAGGER}: a run hardly or not better than guessing; its rates under attack mean nothing."
@@ -33,7 +33,7 @@ def figure_sections(results: Results, pictures: Path) -> list[Section]:
     """The figure over the item's flags, a panel for each setting, and its numbers as a table."""
     item = results.plan.item
     sections = table_sections(results, pictures)
-    for data in item.data:
+    for data in results.plan.data:
         settings = [results.setting(place) for place in results.places if place.data == data]
         drawn = [setting for setting in settings if setting.runs]
         if not drawn:
@@ -52,7 +52,7 @@ def curve_sections(results: Results, pictures: Path) -> list[Section]:
     """Curves per epoch, mean and deviation over seeds, a picture for each data set, and the last epoch as a table."""
     item = results.plan.item
     sections = table_sections(results, pictures)
-    for data in item.data:
+    for data in results.plan.data:
         runs = [run for cell, run in results.runs.items() if cell.data == data]
         if has_curves(runs):
             stem, title = f"{item.name}-{data}", f"{item.title} ({catalog()[data]['title']})"
