@@ -125,7 +125,7 @@ def page(results: Path) -> str:
         f"if it loses less than {LOST:g} points of clean accuracy and lowers the antonym attack's success rate, both "
         "with the whole 95 % interval; *not* if one of the two lies wholly on the other side; otherwise *open*; "
         "*void* if a model is near chance. Differences are in points, those of accuracy with the normal interval of "
-        "independent rates, those of success rates with the paired bootstrap over examples. Intervals are over "
+        "paired answers, those of success rates with the paired bootstrap over examples. Intervals are over "
         "examples alone: with one seed the spread between seeds is unknown.",
     ]
     for experiment in budget_experiments(results):

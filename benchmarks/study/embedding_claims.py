@@ -23,8 +23,11 @@ from benchmarks.study.experiment import RECIPES, Experiment
 from benchmarks.study.paired import (
     VOID,
     accuracy_difference,
+    accuracy_variance,
     attack_variance,
+    between,
     check_row,
+    eval_samples,
     paired_outcomes,
     read,
     robust_difference,
@@ -94,12 +97,14 @@ def quantity_name(quantity: str) -> str:
 def with_examples(
     experiment: Experiment, row: dict[str, Any], first: str, second: str, quantity: str
 ) -> dict[str, Any]:
-    """The row with its method, quantity, unit, number of examples, and variances under an attack."""
+    """The row with its method, quantity, unit, number of examples, and variances."""
+    folder = experiment.folder
     if quantity == ACCURACY:
-        examples = read(runs_of(experiment.folder, first)[0] / "run_card.json")["data"]["eval_samples"]
+        examples, variance = eval_samples(runs_of(folder, first)[0]), accuracy_variance(folder, between(first, second))
     else:
-        examples = paired_outcomes(experiment.folder, first, second, quantity)[0].shape[1]
-        row = {**row, "variance": asdict(attack_variance(experiment.folder, first, second, quantity))}
+        examples = paired_outcomes(folder, first, second, quantity)[0].shape[1]
+        variance = attack_variance(folder, first, second, quantity)
+    row = {**row, "variance": asdict(variance) if variance else None}
     return {**row, "method": second, "quantity": quantity, "unit": "points", "examples": examples}
 
 

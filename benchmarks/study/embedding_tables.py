@@ -353,7 +353,7 @@ def limits() -> str:
     """Sentences on what the tables do not show."""
     return (
         "Intervals of differences in robust accuracy are 95 % bootstrap intervals over the same examples, of "
-        "differences in clean accuracy those of two independent rates, of C19 the range over rounds. Those of checks "
+        "differences in clean accuracy those of paired answers, of C19 the range over rounds. Those of checks "
         "cover the spread between seeds too, and their verdicts are corrected for the number of checks of a claim; "
         "the page of claims says how verdicts are reached and when a check is void. The last column is the paper's "
         "number, of BERT-base on its own samples. Step sizes were chosen for small models and not tuned for each "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,13 +15,17 @@ import numpy as np
 from benchmarks.study.measures import ATTACK, INTERPRETATION, PAIRS, TRANSITION
 from benchmarks.study.paired import (
     ACCURACY,
-    accuracy_difference,
+    accuracy_contrast,
     accuracy_of,
+    accuracy_variance,
     asr_difference,
     attack_variance,
+    between,
+    eval_samples,
     read,
     robust_difference,
     runs_of,
+    runs_with_all,
     shared_runs,
 )
 from benchmarks.study.paper_runs import spec_of
@@ -238,10 +241,10 @@ def compare(experiment: TextExperiment, first: str, second: str, quantity: str) 
         quantity != ACCURACY and not experiment.share_attack(quantity, first, second)
     ):
         return None
+    if quantity == ACCURACY:
+        return contrast_accuracies(experiment, between(first, second))
     shared = [pair[0] for pair in shared_runs(experiment.folder, first, second)]
     seeds = tuple(map(seed_of, shared))
-    if quantity == ACCURACY:
-        return Comparison(accuracy_difference(experiment.folder, first, second), eval_samples(shared[0]), seeds)
     difference = robust_difference(experiment.folder, first, second, quantity)
     variance = attack_variance(experiment.folder, first, second, quantity)
     return Comparison(difference, len(read(shared[0] / STATUSES_FILE)[quantity]), seeds, variance=variance)
@@ -258,19 +261,12 @@ def compare_asr(experiment: TextExperiment, first: str, second: str, attack: str
 
 
 def contrast_accuracies(experiment: TextExperiment, weights: dict[str, float]) -> Comparison | None:
-    """A weighted sum of clean accuracies with the normal interval of independent rates; None if runs are missing."""
+    """A weighted sum of clean accuracies; None if runs are missing."""
     if not experiment.share_seed(*weights):
         return None
-    runs = {name: {seed_of(path): path for path in runs_of(experiment.folder, name)} for name in weights}
-    seeds = sorted(set.intersection(*(set(runs_of_setting) for runs_of_setting in runs.values())))
-    by_seed = [POINTS * sum(w * accuracy_of(runs[name][s]) for name, w in weights.items()) for s in seeds]
-    samples = eval_samples(runs[next(iter(weights))][seeds[0]])
-    means = {name: statistics.mean([accuracy_of(runs[name][seed]) for seed in seeds]) for name in weights}
-    spread = (
-        POINTS * 1.96 * sum(w**2 * means[name] * (1 - means[name]) / samples for name, w in weights.items()) ** 0.5
-    )
-    centre = statistics.mean(by_seed)
-    return Comparison(Difference(centre, centre - spread, centre + spread, by_seed), samples, tuple(seeds))
+    seeds, runs = runs_with_all(experiment.folder, weights)
+    difference, variance = accuracy_contrast(experiment.folder, weights), accuracy_variance(experiment.folder, weights)
+    return Comparison(difference, eval_samples(runs[0][0]), tuple(seeds), variance=variance)
 
 
 def mcnemar_difference(runs: list[Path], name: str, times: float = 1.0) -> Comparison | None:
@@ -291,11 +287,6 @@ def mcnemar_difference(runs: list[Path], name: str, times: float = 1.0) -> Compa
     centre = POINTS * gain
     difference = Difference(centre, centre - spread, centre + spread, by_seed)
     return Comparison(difference, texts, tuple(seed for seed, _ in reports))
-
-
-def eval_samples(run: Path) -> int:
-    """Number of evaluation rows of a run."""
-    return int(read(run / "run_card.json")["data"]["eval_samples"])
 
 
 def seed_of(run: Path) -> int:

@@ -1,8 +1,8 @@
 """Differences between methods that were attacked on the same examples, with 95 % intervals and verdicts.
 
 A difference of two attack rates has a 95 % bootstrap interval over examples: an example is drawn together with its
-outcomes under every seed of both methods. Seeds are averaged, and their single values are kept. Only seeds that both
-methods have count.
+outcomes under every seed of both methods. A difference of clean accuracies has the normal interval of paired outcomes.
+Seeds are averaged, and their single values are kept. Only seeds that both methods have count.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.study.power import Variance, robust_parts, variance_of
+from benchmarks.study.power import Variance, Z, robust_parts, variance_of
 from benchmarks.study.stored import EXPERIMENTS
 from hf_robust.metrics import Difference, paired_difference
 from hf_robust.metrics.paired import OUTCOMES, POINTS, Outcomes, rates, robust
-from hf_robust.runs import HISTORY_FILE, METRICS_FILE, STATUSES_FILE, Run, read_history, read_statuses
+from hf_robust.runs import HISTORY_FILE, METRICS_FILE, RUN_CARD_FILE, STATUSES_FILE, Run, read_history, read_statuses
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not decidable here"
 VOID = "void: near chance"
@@ -112,15 +112,74 @@ def accuracy_of(run: Path) -> float:
     return float(read(run / METRICS_FILE)["eval_accuracy"])
 
 
+def right(run: Path) -> dict[int, float]:
+    """Index -> 1 if the model had a row right, else 0, for the rows that an attack read; empty if no attack tells.
+
+    An attack leaves out the rows that the model has wrong. Of one that leaves out labels too nothing can be said.
+    """
+    for attack, settings in read(run / RUN_CARD_FILE).get("attacks", {}).items():
+        if settings.get("skip_misclassified", True) and not settings.get("skip_labels"):
+            return {index: float(not np.isnan(outcome)) for index, outcome in statuses_of(run, attack).items()}
+    return {}
+
+
+def accuracy_contrast(experiment: Path, weights: Mapping[str, float]) -> Difference:
+    r"""A weighted sum of the clean accuracies of settings, over the seeds that all of them have.
+
+    All models answer the same rows, so the interval is that of paired differences (`accuracy_variance`), for the whole
+    evaluation set. Without such rows the rates count as independent,
+    :math:`\sum_i w_i^2 p_i (1 - p_i) / n`, which is too wide for models that agree.
+    """
+    seeds, runs = runs_with_all(experiment, weights)
+    by_seed = [POINTS * float(np.dot(list(weights.values()), list(map(accuracy_of, of_seed)))) for of_seed in runs]
+    centre, samples = statistics.mean(by_seed), eval_samples(runs[0][0])
+    variance = accuracy_variance(experiment, weights)
+    if variance is not None:
+        variance = variance.for_effect(centre)
+    else:
+        rates = [statistics.mean(map(accuracy_of, of_setting)) for of_setting in zip(*runs, strict=True)]
+        apart = sum(w**2 * rate * (1 - rate) for w, rate in zip(weights.values(), rates, strict=True))
+        variance = Variance(None, POINTS**2 * apart, None)
+    half = Z * (variance.rows / samples + (variance.both or 0.0) / (samples * len(seeds))) ** 0.5
+    return Difference(centre, centre - half, centre + half, by_seed)
+
+
+def accuracy_variance(experiment: Path, weights: Mapping[str, float]) -> Variance | None:
+    """Variances of a weighted sum of clean accuracies over the rows that all runs were asked; None if there are none.
+
+    These are the attacked rows, a random part of the evaluation set: of these alone the results say which ones each
+    model had right. Half a row is added for each pair of answers (Agresti and Min 2005, "Simple improved confidence
+    intervals for comparing matched proportions"), so that models that agree on these few rows do not count as equal.
+    """
+    answers = [[right(run) for run in of_seed] for of_seed in runs_with_all(experiment, weights)[1]]
+    shared = sorted(set.intersection(*(set(of_run) for of_seed in answers for of_run in of_seed)))
+    if not shared:
+        return None
+    values = np.array([[[of_run[row] for row in shared] for of_run in of_seed] for of_seed in answers])
+    variance = variance_of(POINTS * np.einsum("w,swr->sr", list(weights.values()), values))
+    return dataclasses.replace(variance, rows=variance.rows + POINTS**2 / (len(shared) + 2))
+
+
+def runs_with_all(experiment: Path, settings: Iterable[str]) -> tuple[list[int], list[list[Path]]]:
+    """The seeds that all settings have, and for each the settings' runs."""
+    runs = [runs_by_seed(experiment, name) for name in settings]
+    seeds = sorted(set.intersection(*map(set, runs)))
+    return seeds, [[of_setting[seed] for of_setting in runs] for seed in seeds]
+
+
+def eval_samples(run: Path) -> int:
+    """Number of rows of clean accuracy."""
+    return int(read(run / RUN_CARD_FILE)["data"]["eval_samples"])
+
+
 def accuracy_difference(experiment: Path, first: str, second: str) -> Difference:
-    """Difference in clean accuracy, with the normal interval of two independent rates."""
-    pairs = shared_runs(experiment, first, second)
-    rates = [[accuracy_of(run) for run in runs] for runs in zip(*pairs, strict=True)]
-    samples = read(pairs[0][0] / "run_card.json")["data"]["eval_samples"]
-    by_seed = [POINTS * (b - a) for a, b in zip(*rates, strict=True)]
-    centre = statistics.mean(by_seed)
-    spread = POINTS * 1.96 * sum(r * (1 - r) / samples for r in map(statistics.mean, rates)) ** 0.5
-    return Difference(centre, centre - spread, centre + spread, by_seed)
+    """Difference in clean accuracy."""
+    return accuracy_contrast(experiment, between(first, second))
+
+
+def between(first: str, second: str) -> dict[str, float]:
+    """Weights of a difference, second minus first."""
+    return {second: 1.0, first: -1.0}
 
 
 def verdict(difference: Difference, above: float = -np.inf, below: float = np.inf) -> str:

@@ -25,7 +25,9 @@ from benchmarks.study.paired import (
     VOID,
     accuracy_difference,
     accuracy_of,
+    accuracy_variance,
     attack_variance,
+    between,
     check_row,
     outcomes,
     read,
@@ -158,7 +160,8 @@ def trends(line: Sequence[Point]) -> list[dict[str, Any]]:
         ),
         _sweep_check(
             "C16", f"{first.method}: clean accuracy falls {ends}", fallen, whole, below=0.0,
-            quantity=ACCURACY, spearman=_rank(alphas, [point.accuracy for point in learnt]),
+            quantity=ACCURACY, variance=accuracy_variance(first.folder, between(*pair[1:])),
+            spearman=_rank(alphas, [point.accuracy for point in learnt]),
         ),
     ]  # fmt: skip
 

@@ -3,7 +3,7 @@
     python -m benchmarks.study.text_claims          writes benchmarks/results/text_claims.json
 
 Intervals are those of `benchmarks.study.paired`: 95 % bootstrap intervals over the same examples, for clean accuracies
-those of independent rates, for error transitions McNemar's. `benchmarks.study.decide` widens them by the spread
+those of paired answers, for error transitions McNemar's. `benchmarks.study.decide` widens them by the spread
 between seeds and corrects the verdicts; `benchmarks.study.voids` says which checks are void. A claim is *not run* if
 the runs that it needs are missing. C8 to C12 are in `benchmarks.study.taichi_claims`.
 """

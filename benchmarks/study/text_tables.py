@@ -231,7 +231,7 @@ def limits() -> str:
     return (
         "Differences are in points; a point of KT and TI is 0.01. Intervals are 95 % bootstrap intervals over the "
         "same examples (for own pairs over pairs that differ between methods, for clean accuracies those of "
-        "independent rates, for slices McNemar's). Those of checks cover the spread between seeds too, and their "
+        "paired answers, for slices McNemar's). Those of checks cover the spread between seeds too, and their "
         "verdicts are corrected for the number of checks of a claim; those of differences from `normal` are neither, "
         "so that of twenty without any difference one is expected to be decided. [The page of claims]"
         f"({STUDY}) says how verdicts are reached and when a check is void. The papers' "

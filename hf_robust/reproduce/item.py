@@ -10,8 +10,8 @@ bibliography), ``args`` (flags of run_glue_robust.py), ``models``, ``data`` and 
 - ``settings``: names of the paper's settings, the rows of a table, or an object: name -> further flags of the setting
   of this name or of the one that ``from`` names (null takes a flag away);
 - ``args``, ``seeds``, and ``over``, flag -> values, lists of one length that change together;
-- ``scales``: scale -> what is other there for this item, by the names of `hf_robust.reproduce.scale.Scale`; ``paper.json``
-  may have it for all items of a paper;
+- ``scales``: scale -> what is other there for this item, by the names of `hf_robust.reproduce.scale.Scale`;
+  ``paper.json`` may have it for all items of a paper;
 - ``columns``: head of a column -> metric;
 - ``numbers``: data -> model -> setting -> the paper's numbers in the order of the columns, as printed (null: unknown);
 - ``printed``: the paper's own table where no run has such a cell: ``header`` and ``rows``;

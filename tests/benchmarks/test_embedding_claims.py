@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from benchmarks.study import embedding_claims, embedding_tables, figures, paired, sweep, voids
+from benchmarks.study.power import Variance
 from benchmarks.study.run import WEIGHTS
 from hf_robust.metrics.guessing import least_accuracy
 from hf_robust.runs import STATUSES_FILE
@@ -19,7 +21,7 @@ SWEEP = embedding_tables.SWEEP
 METHODS = ["normal", "pgd", "adaptive_pgd", "freelb", "adaptive_freelb"]
 
 
-def write_run(folder: Path, letters: dict[str, str], accuracy: float, samples: int = 10_000) -> None:
+def write_run(folder: Path, letters: dict[str, str], accuracy: float, samples: int = 10_000, **attack: Any) -> None:
     """A run folder; a letter for each example and attack, as `benchmarks.study.run.statuses` leaves them."""
     folder.mkdir(parents=True)
     statuses = {name: {str(index): letter for index, letter in enumerate(row)} for name, row in letters.items()}
@@ -34,6 +36,8 @@ def write_run(folder: Path, letters: dict[str, str], accuracy: float, samples: i
     method = folder.name.split("-")[0].removesuffix("_frozen")
     config = {"loss_increase": 0.1} if method.startswith("adaptive_") else {}
     card = {"method": method, "data": data, **({"config": config} if config else {})}
+    if attack:
+        card["attacks"] = dict.fromkeys(letters, attack)
     (folder / "run_card.json").write_text(json.dumps(card))
 
 
@@ -100,6 +104,39 @@ def test_only_seeds_that_both_methods_have_are_paired(tmp_path: Path) -> None:
     assert list(paired.runs_by_seed(tmp_path, "pgd")) == [1, 2, 10]
     assert paired.robust_difference(tmp_path, "pgd", "freelb", "textfooler").by_seed == [-25.0, 50.0]
     assert paired.accuracy_difference(tmp_path, "pgd", "freelb").by_seed == pytest.approx([5.0, -5.0])
+
+
+def test_accuracies_are_paired_by_the_rows_that_both_models_were_asked(tmp_path: Path) -> None:
+    write_run(tmp_path / "pgd-seed1", {"textfooler": "f" * 90 + "-" * 10}, 0.9, skip_misclassified=True)
+    write_run(
+        tmp_path / "freelb-seed1",
+        {"textfooler": "s" * 84 + "-" * 6 + "f" * 4 + "-" * 6},
+        0.88,
+        skip_misclassified=True,
+    )
+    weights = paired.between("pgd", "freelb")
+    values = [0] * 84 + [-100] * 6 + [100] * 4 + [0] * 6
+    rows = statistics.variance(values) + 100**2 / 102
+    assert paired.accuracy_variance(tmp_path, weights) == Variance(None, pytest.approx(rows), None)
+    found, samples = paired.accuracy_difference(tmp_path, "pgd", "freelb"), paired.eval_samples(tmp_path / "pgd-seed1")
+    half = 1.96 * (rows / samples) ** 0.5
+    assert (found.value, found.high - found.value) == (pytest.approx(-2), pytest.approx(half, rel=1e-3))
+
+
+def test_accuracies_without_rows_to_pair_count_as_independent(tmp_path: Path) -> None:
+    for name, accuracy in (("pgd", 0.9), ("freelb", 0.8)):
+        write_run(tmp_path / f"{name}-seed1", {"textfooler": "s" * 50 + "-" * 50}, accuracy, skip_labels=[1])
+    assert paired.accuracy_variance(tmp_path, paired.between("pgd", "freelb")) is None
+    found, samples = paired.accuracy_difference(tmp_path, "pgd", "freelb"), paired.eval_samples(tmp_path / "pgd-seed1")
+    half = 196 * ((0.9 * 0.1 + 0.8 * 0.2) / samples) ** 0.5
+    assert found.value - found.low == pytest.approx(half, rel=1e-3)
+
+
+def test_models_that_agree_on_the_attacked_rows_do_not_count_as_equal(tmp_path: Path) -> None:
+    for name, accuracy in (("pgd", 0.5), ("freelb", 0.55)):
+        write_run(tmp_path / f"{name}-seed1", {"textfooler": "s" * 10 + "-" * 10}, accuracy, skip_misclassified=True)
+    found, samples = paired.accuracy_difference(tmp_path, "pgd", "freelb"), paired.eval_samples(tmp_path / "pgd-seed1")
+    assert found.high - found.value == pytest.approx(196 * (0.05 * 0.95 / samples) ** 0.5, rel=1e-3)
 
 
 def test_runs_on_other_examples_do_not_pair(tmp_path: Path) -> None:
