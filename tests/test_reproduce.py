@@ -325,11 +325,11 @@ def test_a_dry_run_lists_runs_hours_and_what_they_read(stage: Stage, capsys: pyt
     assert "{data}/sst2/train.jsonl.gz" in printed and not stage.names()
 
 
-def test_the_hours_are_rows_epochs_passes_and_attacked_texts(stage: Stage) -> None:
-    costs = {"row": 1.0, "text": 10.0}
+def test_the_hours_are_runs_rows_epochs_passes_and_attacked_texts(stage: Stage) -> None:
+    costs = {"run": 7.0, "row": 1.0, "text": 10.0}
     scale = Scale("s", models={"bert": {}}, rows=100, epochs=2, attacked=50, seconds=costs)
     hours = Plan(read_item("small", "table1"), scale, stage.folder).hours()
-    assert hours == pytest.approx(2 * 2 * (100 * 2 * 1.0 + 50 * 10.0) / 3600)  # settings, seeds
+    assert hours == pytest.approx(2 * 2 * (7.0 + 100 * 2 * 1.0 + 50 * 10.0) / 3600)  # settings, seeds
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,12 @@
 
     hf-robust reproduce PAPER ITEM --scale SCALE --data DIR --output_dir RUNS
     python -m benchmarks.study.reproduced benchmarks/experiments/NAME.json... --runs RUNS [--model MODEL]
+    python -m benchmarks.study.reproduced benchmarks/experiments/NAME.json... --runs RUNS [--model MODEL] --back
 
 For experiment files with ``paper`` (`benchmarks.study.paper_runs`). Each finished run is measured as the file's
-``measures`` say, and its small files are kept as those of other runs. Runs that are there already stay.
+``measures`` say, and its small files are kept as those of other runs. Runs that are there already stay. ``--back``
+puts the kept files into RUNS, so that a table is continued on another machine; items that read the models of their
+runs need the runs themselves.
 """
 
 from __future__ import annotations
@@ -49,6 +52,16 @@ def take_over(file: Path, runs: Path, instead: str | None = None, results: Path 
         yield f"{file.stem}/{result.name}"
 
 
+def give_back(file: Path, runs: Path, instead: str | None = None, results: Path = RESULTS) -> Iterator[str]:
+    """Put the kept files of an experiment's runs back where `hf-robust reproduce` finds them; a line for each."""
+    for run in paper_runs(read(file)[PAPER], instead):
+        result, folder = results / file.stem / f"{run.name}-seed{run.seed}", folder_of(runs, run.point)
+        if (result / STATUSES_FILE).exists() and not is_finished(folder):
+            shutil.copytree(result, folder, dirs_exist_ok=True)
+            write_json(folder / ARGUMENTS, run.point.flags)
+            yield f"{folder.name} from {file.stem}/{result.name}"
+
+
 def finished(runs: Path, run: PaperRun) -> Path | None:
     """Folder of a run; None if it is not finished."""
     folder = folder_of(runs, run.point)
@@ -75,13 +88,15 @@ def main() -> None:
     parser.add_argument("experiments", nargs="+", type=Path)
     parser.add_argument("--runs", type=Path, required=True, help="--output_dir of hf-robust reproduce")
     parser.add_argument("--model", help="its --model")
+    parser.add_argument("--back", action="store_true", help="put kept files of runs into --runs")
     options = parser.parse_args()
     for path in options.experiments:
         if PAPER not in read(path):
             parser.error(f'{path} has no "{PAPER}": run it by benchmarks.study.run.')
-        for line in take_over(path, options.runs.resolve(), options.model):
+        for line in (give_back if options.back else take_over)(path, options.runs.resolve(), options.model):
             print(line, flush=True)
-    commit()
+    if not options.back:
+        commit()
 
 
 if __name__ == "__main__":

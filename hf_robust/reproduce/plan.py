@@ -157,7 +157,7 @@ class Plan:
             yield f"{noun}: at most {most}; the paper's: {', '.join(before)}."
 
     def hours(self) -> float:
-        """Estimate of the hours of all runs on two CPU cores, from the seconds of a row and of an attacked text."""
+        """Estimate of the hours of all runs on two CPU cores, from the seconds of a run, of a row and of a text."""
         with quiet_parsing():
             of_settings = {cell: self._seconds(cell) for cell in self.points if cell.seed == self.item.seeds[0]}
         return sum(of_settings.values()) * len(self.item.seeds) / 3600
@@ -170,7 +170,7 @@ class Plan:
         texts = point.flags.get(ATTACKED, 1000) * len(point.flags.get("attacks", []))
         if point.flags.get("view_attacks"):
             texts += rows * point.flags.get("view_fraction", 1.0) * point.flags.get("n_rounds", 1)
-        return float(rows * point.flags[EPOCHS] * passes * costs["row"] + texts * costs["text"])
+        return float(costs["run"] + rows * point.flags[EPOCHS] * passes * costs["row"] + texts * costs["text"])
 
 
 def catalog() -> dict[str, dict[str, Any]]:

@@ -37,7 +37,8 @@ class Scale:
         attacked: most rows for an attack.
         data: the data sets that are run; None: all of the item.
         flags: further models that attacks ask for.
-        seconds: measured cost of a row in a step of plain training (``row``) and of a text under an attack (``text``).
+        seconds: measured cost of what each run does once (``run``), of a row in a step of plain training (``row``) and
+            of a text under an attack (``text``), with a run on each of two CPU cores.
     """
 
     name: str

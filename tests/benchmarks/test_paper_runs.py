@@ -15,6 +15,10 @@ from benchmarks.study.measures import MEASURES
 from benchmarks.study.paired import accuracy_of
 from benchmarks.study.paper_runs import PAPER, paper_runs, spec_of
 from benchmarks.study.titles import TITLES
+from hf_robust.reproduce.item import read_item
+from hf_robust.reproduce.plan import Plan
+from hf_robust.reproduce.results import Results
+from hf_robust.reproduce.scale import scales
 from hf_robust.runs import STATUSES_FILE
 from hf_robust.sweep.runs import folder_of
 from hf_robust.trainers import METHODS
@@ -92,6 +96,19 @@ def test_finished_runs_are_taken_over_once_and_without_their_weights(tmp_path: P
     (kept / "run_card.json").write_text("of before")
     list(reproduced.take_over(file, runs, results=results))
     assert (kept / "run_card.json").read_text() == "of before"
+
+
+def test_kept_runs_are_finished_again_on_another_machine(tmp_path: Path) -> None:
+    file, runs, results = write_file(tmp_path), tmp_path / "runs", tmp_path / "results"
+    finish(runs, "twin", 0.4)
+    list(reproduced.take_over(file, runs, results=results))
+    other = tmp_path / "other"
+    (line,) = reproduced.give_back(file, other, results=results)
+    assert line.endswith("from text_sst2_made/twin-seed1")
+    plan = Plan(read_item("taichi", "table4"), scales()["tiny"], Path("data"))
+    ((cell, run_given_back),) = Results(plan, other).runs.items()
+    assert (cell.setting, cell.seed, accuracy_of(run_given_back.path)) == ("base_adv", 1, 0.4)
+    assert list(reproduced.give_back(file, other, results=results)) == []
 
 
 def test_runs_of_another_copy_of_the_model_are_found_by_it(tmp_path: Path) -> None:
