@@ -18,7 +18,7 @@ from benchmarks.study.paired import OPEN, read, runs_by_seed, runs_of
 from benchmarks.study.power import MOST_SEEDS
 from benchmarks.study.stored import RESULTS
 from benchmarks.study.verdicts import cost, size_in_words
-from benchmarks.study.voids import BLIND, CORRECTED, DROPPED, RULES, UNEQUAL, UNLEARNT, UNMOVED, UNWEIGHTED
+from benchmarks.study.voids import BLIND, CORRECTED, DROPPED, RULES, UNEQUAL, UNLEARNT, UNMOVED, UNSEEN, UNWEIGHTED
 
 Row = dict[str, Any]
 STUDY = "study.json"
@@ -30,6 +30,7 @@ OF_NEW_RUNS = {
     UNEQUAL,
     UNLEARNT,
     UNMOVED,
+    UNSEEN,
     UNWEIGHTED,
 }
 """Void verdicts that other runs would not have, but more seeds of the same have too."""

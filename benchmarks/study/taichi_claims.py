@@ -13,7 +13,7 @@ from benchmarks.study.checks import ACCURACY, CLEAN_LOSS, NORMAL, Row, claim, tr
 from benchmarks.study.experiment import TextExperiment, compare, compare_values, contrast_accuracies, kl_of_pairs
 from benchmarks.study.measures import ATTACK
 from benchmarks.study.paired import accuracy_of, runs_of, statuses_of
-from benchmarks.study.voids import ASIDE, NO_RIVAL
+from benchmarks.study.voids import ASIDE, NO_RIVAL, UNSEEN
 from hf_robust.metrics.paired import robust
 
 NEAR_FULL = 3.0
@@ -70,7 +70,7 @@ def c9(experiment: TextExperiment) -> list[Row]:
                 "part": f"above {rival}" if rival in PAPER_RIVALS else ASIDE,
                 "above": 0.0,
             }
-            void = "" if rival in PAPER_RIVALS else NO_RIVAL
+            void = NO_RIVAL if rival not in PAPER_RIVALS else "" if attack == ATTACK else UNSEEN
             rows += claim(experiment, "C9", text, comparison, (rival, "taichi"), void=void, **fields)
     paper_value = round(published["taichi"][0] - published[NORMAL][0], 1) if published else None
     text = f"taichi loses at most {CLEAN_LOSS:g} of clean accuracy"

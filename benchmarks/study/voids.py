@@ -22,6 +22,7 @@ REPEATED = "void: counted above"
 DROPPED = "void: failed rows dropped"
 CORRECTED = "void: method corrected since"
 NO_RIVAL = "void: no rival of the paper"
+UNSEEN = "void: attack not trained on"
 BLIND = "void: saturated queries"
 NOTHING_LEFT = "void: nothing withstands the attack"
 UNMOVED = "void: perturbation moved nothing"
@@ -79,6 +80,7 @@ RULES = {
         "ascended plainly; later run cards have the loss increase."
     ),
     NO_RIVAL: "The paper does not compare with this method.",
+    UNSEEN: "TaiChi's paper trains a model for each attack that it tests with; this one knows the texts of another.",
     NOT_SPLIT: "Content and function words were not measured apart (C6).",
     NO_FROZEN: "A gain of an adaptive method without the same method with frozen weights (C17).",
     UNEQUAL: "The frozen control raises the loss by another amount, so that it is no control (C17).",

@@ -141,7 +141,7 @@ def test_C8_the_contrast_of_three_rates(results: Path, files: Path) -> None:
     assert loses["verdict"] == "holds" and loses["value"] == pytest.approx(-20.0) and loses["paper"] == -15.9
     assert recovers["verdict"] == "holds" and recovers["value"] == pytest.approx(8.0)
     half = 196 * ((0.88 * 0.12 + 0.25 * 0.9 * 0.1 + 0.25 * 0.7 * 0.3) / 10_000) ** 0.5
-    assert recovers["high"] - recovers["value"] == pytest.approx(half)
+    assert recovers["high"] - recovers["value"] == pytest.approx(half, rel=1e-4)
     assert recovers["paper"] == pytest.approx(88.9 - (92.6 + 76.7) / 2, abs=0.06)
 
 
@@ -208,9 +208,9 @@ def test_C9_every_rival_and_every_column(results: Path, files: Path) -> None:
     rows = [row for row in found(results, files) if row["claim"] == "C9"]
     verdicts = {row["text"]: row["verdict"] for row in rows}
     assert verdicts == {
-        "taichi above normal: pwws": "does not hold",  # equal outcomes, where the paper prints 18.8
+        "taichi above normal: pwws": voids.UNSEEN,  # TaiChi knows the texts of textfooler
         "taichi above normal: textfooler (trained on)": "holds",
-        "taichi above ada: pwws": "does not hold",
+        "taichi above ada: pwws": voids.UNSEEN,
         "taichi above ada: textfooler (trained on)": "holds",
         "taichi loses at most 1.5 of clean accuracy": "holds",
     }
