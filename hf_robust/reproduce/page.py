@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -43,10 +43,14 @@ def _document(results: Results) -> Document:
     warnings = (
         [f"{len(missing)} of {len(plan.points)} runs are not finished: {', '.join(missing)}."] if missing else []
     )
-    introduction = (
-        f"{item.source}, at scale {scale.name}; {len(results.runs)} runs, seeds {', '.join(map(str, item.seeds))}."
-    )
+    introduction = f"{item.source}, at scale {scale.name}; {runs_in_words(len(results.runs), item.seeds)}."
     return Document(item.title, introduction, warnings, [*lay_out(results, results.folder), about])
+
+
+def runs_in_words(count: int, seeds: Sequence[int]) -> str:
+    """Number of runs and their seeds, as a clause."""
+    named = ", ".join(map(str, seeds))
+    return f"{count} run{'s' * (count != 1)}, seed{'s' * (len(seeds) != 1)} {named}"
 
 
 def _provenance(results: Results) -> Iterator[Section]:
