@@ -131,9 +131,8 @@ def accuracy_contrast(experiment: Path, weights: Mapping[str, float]) -> Differe
     :math:`\sum_i w_i^2 p_i (1 - p_i) / n`, which is too wide for models that agree.
     """
     seeds, runs = runs_with_all(experiment, weights)
-    by_seed = [POINTS * float(np.dot(list(weights.values()), list(map(accuracy_of, of_seed)))) for of_seed in runs]
-    centre, samples = statistics.mean(by_seed), eval_samples(runs[0][0])
-    variance = accuracy_variance(experiment, weights)
+    by_seed, samples = accuracies_by_seed(experiment, weights), eval_samples(runs[0][0])
+    centre, variance = statistics.mean(by_seed), accuracy_variance(experiment, weights)
     if variance is not None:
         variance = variance.for_effect(centre)
     else:
@@ -144,20 +143,32 @@ def accuracy_contrast(experiment: Path, weights: Mapping[str, float]) -> Differe
     return Difference(centre, centre - half, centre + half, by_seed)
 
 
+def accuracies_by_seed(experiment: Path, weights: Mapping[str, float]) -> list[float]:
+    """The weighted sum of each seed, in points."""
+    runs = runs_with_all(experiment, weights)[1]
+    return [POINTS * float(np.dot(list(weights.values()), list(map(accuracy_of, of_seed)))) for of_seed in runs]
+
+
 def accuracy_variance(experiment: Path, weights: Mapping[str, float]) -> Variance | None:
     """Variances of a weighted sum of clean accuracies over the rows that all runs were asked; None if there are none.
 
     These are the attacked rows, a random part of the evaluation set: of these alone the results say which ones each
     model had right. Half a row is added for each pair of answers (Agresti and Min 2005, "Simple improved confidence
     intervals for comparing matched proportions"), so that models that agree on these few rows do not count as equal.
+    The variance between seeds is that of the whole set.
     """
-    answers = [[right(run) for run in of_seed] for of_seed in runs_with_all(experiment, weights)[1]]
+    runs = runs_with_all(experiment, weights)[1]
+    answers = [[right(run) for run in of_seed] for of_seed in runs]
     shared = sorted(set.intersection(*(set(of_run) for of_seed in answers for of_run in of_seed)))
     if not shared:
         return None
     values = np.array([[[of_run[row] for row in shared] for of_run in of_seed] for of_seed in answers])
     variance = variance_of(POINTS * np.einsum("w,swr->sr", list(weights.values()), values))
-    return dataclasses.replace(variance, rows=variance.rows + POINTS**2 / (len(shared) + 2))
+    between = variance.seeds
+    if between is not None:
+        left = (variance.both or 0.0) / eval_samples(runs[0][0])
+        between = statistics.variance(accuracies_by_seed(experiment, weights)) - left
+    return Variance(between, variance.rows + POINTS**2 / (len(shared) + 2), variance.both)
 
 
 def runs_with_all(experiment: Path, settings: Iterable[str]) -> tuple[list[int], list[list[Path]]]:

@@ -123,6 +123,15 @@ def test_accuracies_are_paired_by_the_rows_that_both_models_were_asked(tmp_path:
     assert (found.value, found.high - found.value) == (pytest.approx(-2), pytest.approx(half, rel=1e-3))
 
 
+def test_the_spread_of_accuracies_between_seeds_is_that_of_the_whole_set(tmp_path: Path) -> None:
+    for seed, (first, second) in enumerate([(0.80, 0.81), (0.82, 0.85), (0.79, 0.79)], 1):
+        for name, accuracy in (("pgd", first), ("freelb", second)):
+            letters = {"textfooler": "s" * (80 + seed) + "-" * (20 - seed)}
+            write_run(tmp_path / f"{name}-seed{seed}", letters, accuracy, skip_misclassified=True)
+    found = paired.accuracy_variance(tmp_path, paired.between("pgd", "freelb"))
+    assert found == Variance(pytest.approx(statistics.variance([1.0, 3.0, 0.0])), pytest.approx(100**2 / 102), 0.0)
+
+
 def test_accuracies_without_rows_to_pair_count_as_independent(tmp_path: Path) -> None:
     for name, accuracy in (("pgd", 0.9), ("freelb", 0.8)):
         write_run(tmp_path / f"{name}-seed1", {"textfooler": "s" * 50 + "-" * 50}, accuracy, skip_labels=[1])
