@@ -6,10 +6,11 @@ from collections.abc import Iterable
 
 from hf_robust.reports import markdown_table
 from hf_robust.reproduce import item as item_files
-from hf_robust.reproduce.item import items, read_item
+from hf_robust.reproduce.item import Item, items, read_item
 from hf_robust.reproduce.layouts import MISSING
 from hf_robust.reproduce.needs import needs
 from hf_robust.reproduce.plan import Plan
+from hf_robust.reproduce.scale import scale_of
 from hf_robust.runs import read_json
 from hf_robust.sweep.output import fetched
 from hf_robust.sweep.runs import folder_of, is_finished
@@ -18,14 +19,13 @@ RECORDED = "results"
 """Folder of a paper with the numbers of items that were run: ``<item>-<scale>.json``."""
 
 
-def recorded_scales(paper: str, name: str) -> list[str]:
-    """Scales at which an item was run for this package, with the number of runs if some are missing."""
+def recorded_scales(item: Item) -> list[str]:
+    """Scales at which an item was run for this package, with the number of runs if it has more."""
     found = []
-    for path in sorted((item_files.PAPERS / paper / RECORDED).glob(f"{name}-*.json")):
+    for path in sorted((item_files.PAPERS / item.paper / RECORDED).glob(f"{item.name}-*.json")):
         numbers, scale = read_json(path), path.stem.rpartition("-")[2]
-        done = len(numbers["runs"])
-        missing = len(numbers["missing"])
-        found.append(f"{scale} ({done} of {done + missing} runs)" if missing else scale)
+        done, whole = len(numbers["runs"]), len(Plan(item, scale_of(item, scale)).points)
+        found.append(f"{scale} ({done} of {whole} runs)" if done < whole else scale)
     return found
 
 
@@ -36,7 +36,7 @@ def table_of_items(papers: Iterable[str]) -> str:
         for name in items(paper):
             item = read_item(paper, name)
             state = f"waits for: {MISSING[item.layout]}" if item.layout in MISSING else ""
-            rows.append([paper, name, item.title, ", ".join(recorded_scales(paper, name)) or state or "not run here"])
+            rows.append([paper, name, item.title, ", ".join(recorded_scales(item)) or state or "not run here"])
     return markdown_table(["paper", "item", "shows", "run here at"], rows)
 
 
