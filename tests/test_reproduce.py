@@ -176,6 +176,12 @@ def test_an_item_changes_flags_of_a_model_alone_and_nothing_that_a_scale_does_no
     assert scale_of(faster, "tiny").models == {**scales()["tiny"].models, "bert": bert}
     with pytest.raises(ValueError, match="bat table6 has row: use rows, eval_rows, epochs"):
         scale_of(replace(item, scales={"tiny": {"row": 1}}), "tiny")
+    with pytest.raises(ValueError, match="bat table6 has tinny: use tiny, small, base"):
+        scale_of(replace(item, scales={"tinny": {"rows": 1}}), "tiny")
+    with pytest.raises(ValueError, match="bat table6 has paper: use tiny, small, base"):
+        scale_of(replace(item, scales={"paper": {"rows": 1}}), "paper")
+    with pytest.raises(ValueError, match="bat table6 has imdb: use snli"):
+        scale_of(replace(item, scales={"tiny": {"data": ["imdb"]}}), "tiny")
 
 
 def test_epochs_shrink_together_and_rows_in_proportion() -> None:

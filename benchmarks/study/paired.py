@@ -164,11 +164,11 @@ def accuracy_variance(experiment: Path, weights: Mapping[str, float]) -> Varianc
         return None
     values = np.array([[[of_run[row] for row in shared] for of_run in of_seed] for of_seed in answers])
     variance = variance_of(POINTS * np.einsum("w,swr->sr", list(weights.values()), values))
-    between = variance.seeds
-    if between is not None:
+    spread = variance.seeds
+    if spread is not None:
         left = (variance.both or 0.0) / eval_samples(runs[0][0])
-        between = statistics.variance(accuracies_by_seed(experiment, weights)) - left
-    return Variance(between, variance.rows + POINTS**2 / (len(shared) + 2), variance.both)
+        spread = statistics.variance(accuracies_by_seed(experiment, weights)) - left
+    return Variance(spread, variance.rows + POINTS**2 / (len(shared) + 2), variance.both)
 
 
 def runs_with_all(experiment: Path, settings: Iterable[str]) -> tuple[list[int], list[list[Path]]]:

@@ -82,12 +82,16 @@ def scale_of(item: Item, name: str) -> Scale:
     """A scale as it is for an item, whose file may change some of it (``scales``); flags of a model are merged.
 
     Raises:
-        ValueError: the item's file changes something that a scale does not have.
+        ValueError: the item's file changes a scale that is not there or the paper's own, something that a scale does
+            not have, or names data that the item does not have.
     """
-    scale, own = scales()[name], dict(item.scales.get(name, {}))
-    for key in own:
-        if key not in CHANGEABLE:
-            raise ValueError(f'"scales" of {item.paper} {item.name} has {key}: use {", ".join(CHANGEABLE)}.')
+    known, own = scales(), dict(item.scales.get(name, {}))
+    smaller = [one for one in known if one != PAPER_SCALE]
+    for given, allowed in ((item.scales, smaller), (own, CHANGEABLE), (own.get("data", ()), list(item.data))):
+        for one in given:
+            if one not in allowed:
+                raise ValueError(f'"scales" of {item.paper} {item.name} has {one}: use {", ".join(allowed)}.')
+    scale = known[name]
     if "models" in own:
         models = dict(scale.models or {})
         own["models"] = models | {model: {**models.get(model, {}), **flags} for model, flags in own["models"].items()}
