@@ -18,6 +18,7 @@ from benchmarks.study.paired import ACCURACY, HOLDS, read, runs_of
 from benchmarks.study.voids import (
     NO_FROZEN,
     NO_MATCHED,
+    NO_PARTNER,
     NO_SMALL_SHARE,
     NO_UNTRAINED,
     NO_WHOLE,
@@ -41,6 +42,8 @@ SMALLEST_SHARE = 0.03
 EQUAL = 0.1
 """Share by which the loss increase of a frozen control may differ."""
 TWIN, WHOLE = "taichi_no_adv", "taichi"
+PARTNERS = ("base_adv", "linear_average_0")
+"""Settings that are the adversarial partner of TaiChi's averages: trained alone, or the average of no clean share."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,11 @@ def whole_beside(folder: Path, row: Row) -> str:
     return f"{WHOLE} and {TWIN}" if runs_of(folder, WHOLE) and runs_of(folder, TWIN) else ""
 
 
+def partner_beside(folder: Path, row: Row) -> str:
+    """The setting that is the adversarial partner of the averages."""
+    return next((name for name in PARTNERS if runs_of(folder, name)), "")
+
+
 def shared_dropout(folder: Path, row: Row) -> str:
     """Whether both losses were taken under the same dropout masks, so that dropout is not between them."""
     configs = [config_of(run) for name in row["runs"] for run in runs_of(folder, name)]
@@ -117,6 +125,7 @@ CONTROLS = {
     ),
     "C6": Control("content and function words apart", NOT_SPLIT, lambda row: True, words_apart),
     "C10": Control("the whole against w/o ADV", NO_WHOLE, lambda row: True, whole_beside),
+    "C12": Control("the averages' adversarial partner", NO_PARTNER, lambda row: True, partner_beside),
     "C13": MASK,
     "C14": MASK,
     "C15": MASK,

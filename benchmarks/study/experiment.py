@@ -25,7 +25,6 @@ from benchmarks.study.paired import (
     read,
     robust_difference,
     runs_of,
-    runs_with_all,
     shared_runs,
 )
 from benchmarks.study.paper_runs import spec_of
@@ -264,9 +263,9 @@ def contrast_accuracies(experiment: TextExperiment, weights: dict[str, float]) -
     """A weighted sum of clean accuracies; None if runs are missing."""
     if not experiment.share_seed(*weights):
         return None
-    seeds, runs = runs_with_all(experiment.folder, weights)
+    runs = [of_seed[0] for of_seed in shared_runs(experiment.folder, *weights)]
     difference, variance = accuracy_contrast(experiment.folder, weights), accuracy_variance(experiment.folder, weights)
-    return Comparison(difference, eval_samples(runs[0][0]), tuple(seeds), variance=variance)
+    return Comparison(difference, eval_samples(runs[0]), tuple(map(seed_of, runs)), variance=variance)
 
 
 def mcnemar_difference(runs: list[Path], name: str, times: float = 1.0) -> Comparison | None:

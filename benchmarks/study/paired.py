@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import statistics
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +55,10 @@ def runs_of(experiment: Path, method: str) -> list[Path]:
     return list(runs_by_seed(experiment, method).values())
 
 
-def shared_runs(experiment: Path, first: str, second: str) -> list[tuple[Path, Path]]:
-    """Runs of both methods for each seed that both have."""
-    base, other = runs_by_seed(experiment, first), runs_by_seed(experiment, second)
-    return [(base[seed], other[seed]) for seed in base if seed in other]
+def shared_runs(experiment: Path, *methods: str) -> list[tuple[Path, ...]]:
+    """Runs of all methods for each seed that all have."""
+    runs = [runs_by_seed(experiment, name) for name in methods]
+    return [tuple(of_method[seed] for of_method in runs) for seed in runs[0] if all(seed in one for one in runs)]
 
 
 def statuses_of(run: Path, attack: str) -> dict[int, float]:
@@ -115,7 +115,8 @@ def accuracy_of(run: Path) -> float:
 def right(run: Path) -> dict[int, float]:
     """Index -> 1 if the model had a row right, else 0, for the rows that an attack read; empty if no attack tells.
 
-    An attack leaves out the rows that the model has wrong. Of one that leaves out labels too nothing can be said.
+    An attack leaves out the rows that the model has wrong; run cards that do not say so are of a time when all did. Of
+    one that leaves out labels too nothing can be said.
     """
     for attack, settings in read(run / RUN_CARD_FILE).get("attacks", {}).items():
         if settings.get("skip_misclassified", True) and not settings.get("skip_labels"):
@@ -130,7 +131,7 @@ def accuracy_contrast(experiment: Path, weights: Mapping[str, float]) -> Differe
     evaluation set. Without such rows the rates count as independent,
     :math:`\sum_i w_i^2 p_i (1 - p_i) / n`, which is too wide for models that agree.
     """
-    seeds, runs = runs_with_all(experiment, weights)
+    runs = shared_runs(experiment, *weights)
     by_seed, samples = accuracies_by_seed(experiment, weights), eval_samples(runs[0][0])
     centre, variance = statistics.mean(by_seed), accuracy_variance(experiment, weights)
     if variance is not None:
@@ -139,13 +140,13 @@ def accuracy_contrast(experiment: Path, weights: Mapping[str, float]) -> Differe
         rates = [statistics.mean(map(accuracy_of, of_setting)) for of_setting in zip(*runs, strict=True)]
         apart = sum(w**2 * rate * (1 - rate) for w, rate in zip(weights.values(), rates, strict=True))
         variance = Variance(None, POINTS**2 * apart, None)
-    half = Z * (variance.rows / samples + (variance.both or 0.0) / (samples * len(seeds))) ** 0.5
+    half = Z * (variance.rows / samples + (variance.both or 0.0) / (samples * len(runs))) ** 0.5
     return Difference(centre, centre - half, centre + half, by_seed)
 
 
 def accuracies_by_seed(experiment: Path, weights: Mapping[str, float]) -> list[float]:
     """The weighted sum of each seed, in points."""
-    runs = runs_with_all(experiment, weights)[1]
+    runs = shared_runs(experiment, *weights)
     return [POINTS * float(np.dot(list(weights.values()), list(map(accuracy_of, of_seed)))) for of_seed in runs]
 
 
@@ -157,7 +158,7 @@ def accuracy_variance(experiment: Path, weights: Mapping[str, float]) -> Varianc
     intervals for comparing matched proportions"), so that models that agree on these few rows do not count as equal.
     The variance between seeds is that of the whole set.
     """
-    runs = runs_with_all(experiment, weights)[1]
+    runs = shared_runs(experiment, *weights)
     answers = [[right(run) for run in of_seed] for of_seed in runs]
     shared = sorted(set.intersection(*(set(of_run) for of_seed in answers for of_run in of_seed)))
     if not shared:
@@ -169,13 +170,6 @@ def accuracy_variance(experiment: Path, weights: Mapping[str, float]) -> Varianc
         left = (variance.both or 0.0) / eval_samples(runs[0][0])
         spread = statistics.variance(accuracies_by_seed(experiment, weights)) - left
     return Variance(spread, variance.rows + POINTS**2 / (len(shared) + 2), variance.both)
-
-
-def runs_with_all(experiment: Path, settings: Iterable[str]) -> tuple[list[int], list[list[Path]]]:
-    """The seeds that all settings have, and for each the settings' runs."""
-    runs = [runs_by_seed(experiment, name) for name in settings]
-    seeds = sorted(set.intersection(*map(set, runs)))
-    return seeds, [[of_setting[seed] for of_setting in runs] for seed in seeds]
 
 
 def eval_samples(run: Path) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 
 from benchmarks.study import paper_numbers as paper
 from benchmarks.study.checks import ACCURACY, CLEAN_LOSS, NORMAL, Row, claim, trained_on
+from benchmarks.study.controls import PARTNERS
 from benchmarks.study.experiment import TextExperiment, compare, compare_values, contrast_accuracies, kl_of_pairs
 from benchmarks.study.measures import ATTACK
 from benchmarks.study.paired import accuracy_of, runs_of, statuses_of
@@ -22,8 +23,6 @@ ABLATIONS = ("taichi_no_kl", "taichi_no_ctr", "taichi_no_adv")
 AVERAGE = "linear_average_"
 OF_TAICHI = ("taichi", AVERAGE, "base_adv")
 PAPER_RIVALS = tuple(name for name in paper.TAICHI_5["sst2"] if name != "taichi")
-TWIN = "base_adv"
-"""The adversarial model, the second partner of each linear average."""
 
 
 def c8(experiment: TextExperiment) -> list[Row]:
@@ -167,8 +166,8 @@ def c12(experiment: TextExperiment) -> list[Row]:
     which = "of those as clean as it" if as_clean else "of all, which are all less clean"
     text = f"taichi above the most robust linear average {which} ({best}): {attack}"
     fields = {"method": "taichi", "quantity": attack, "above": 0.0}
-    partners = (TWIN,) if runs_of(experiment.folder, TWIN) else ()
-    control = f"{best}, of {NORMAL} and {TWIN}"
+    partners = tuple(name for name in PARTNERS if runs_of(experiment.folder, name))
+    control = f"{best}, of {NORMAL} and its adversarial partner"
     comparison = compare(experiment, best, "taichi", attack)
     return claim(experiment, "C12", text, comparison, (best, "taichi", *partners), control=control, **fields)
 

@@ -34,6 +34,7 @@ UNEQUAL = "void: unequal loss increase"
 NO_MATCHED = "void: no matched antonym views"
 NO_WHOLE = "void: no whole beside the part"
 NO_UNTRAINED = "void: no untrained mask"
+NO_PARTNER = "void: no partner of the average"
 OTHER_DROPOUT = "void: dropout not shared"
 NO_SMALL_SHARE = "void: no augmentation of 2.6 %"
 ASIDE = "not in the paper"
@@ -88,6 +89,7 @@ RULES = {
         "A lower antonym rate without a model trained on matched antonym views, which swap no stop words (C4)."
     ),
     NO_WHOLE: "A part of TaiChi without the whole and the whole without its adversarial twin beside it (C10).",
+    NO_PARTNER: "A gain over averages of weights whose adversarial partner was not run and may not have learnt (C12).",
     NO_UNTRAINED: "A gain of a learnt mask without the same method with an untrained mask (C13 to C15).",
     OTHER_DROPOUT: "The two losses were taken under different dropout, which alone sets them apart (C20).",
     NO_SMALL_SHARE: "A gain of masking without a model of the paper's share of masked rows, 2.6 % (C21).",

@@ -268,19 +268,26 @@ def test_C12_the_most_robust_average_of_those_as_clean(results: Path, files: Pat
     run(results, "linear_average_25-seed1", {"textfooler": MOST}, 0.70)
     run(results, "linear_average_100-seed1", {"textfooler": FEW}, 0.85)
     row = row_of(found(results, files), "taichi above the most robust linear average of those as clean as it")
+    assert row["verdict"] == voids.NO_PARTNER
+    run(results, "linear_average_0-seed1", {"textfooler": FEW}, 0.70)
+    row = row_of(found(results, files), "taichi above the most robust linear average of those as clean as it")
     assert "linear_average_100" in row["text"] and row["value"] == pytest.approx(25.0) and row["verdict"] == "holds"
-    assert row["control"] == "linear_average_100, of normal and base_adv"
+    assert row["control"] == "linear_average_100, of normal and its adversarial partner"
+    assert row["beside"] == "linear_average_0"
     one = TextExperiment(files / f"{SST2}.json", results / SST2)
     assert "| linear_average_25 | 1 | 70.0" in text_tables.BLOCKS[4](one)
 
 
-def test_C12_is_void_where_the_partner_of_the_averages_has_not_learnt(results: Path, files: Path) -> None:
+@pytest.mark.parametrize("partner", ["base_adv", "linear_average_0"])
+def test_C12_is_void_where_the_partner_of_the_averages_has_not_learnt(
+    results: Path, files: Path, partner: str
+) -> None:
     for name, letters, accuracy in [
-        ("normal", NONE, 0.8), ("base_adv", NONE, 0.31), ("taichi", HALF, 0.8), ("linear_average_100", FEW, 0.85),
+        ("normal", NONE, 0.8), (partner, NONE, 0.31), ("taichi", HALF, 0.8), ("linear_average_100", FEW, 0.85),
     ]:  # fmt: skip
         run(results, f"{name}-seed1", {"textfooler": letters}, accuracy)
     row = row_of(found(results, files), "taichi above the most robust linear average")
-    assert row["verdict"] == paired.VOID and row["why"].startswith("base_adv near or below chance")
+    assert row["verdict"] == paired.VOID and row["why"].startswith(f"{partner} near or below chance")
 
 
 # ---- FLAT ----
