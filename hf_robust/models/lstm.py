@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from hf_robust.models.base import WordConfig, WordModel
+from hf_robust.models.bf16 import has_bf16
 
 
 class LstmConfig(WordConfig):
@@ -46,13 +47,16 @@ class LstmForSequenceClassification(WordModel):
         order = (~keep).to(torch.uint8).argsort(dim=1, stable=True)
         longest = max(int(keep.sum(1).max()), 1)
         front = words.gather(1, order[:, :longest, None].expand(-1, -1, words.shape[2]))
-        with self._with_backward():
-            states: Tensor = self.lstm(front)[0]
+        with self._where_it_runs(front.device):
+            states: Tensor = self.lstm(front.to(self.dtype))[0]
         states = nn.functional.pad(states, (0, 0, 0, length - longest))
         return states.gather(1, order.argsort(dim=1)[:, :, None].expand(-1, -1, states.shape[2]))
 
-    def _with_backward(self) -> AbstractContextManager[Any]:
-        """Disable cuDNN in eval mode, where it has no backward pass, which adversaries need."""
+    def _where_it_runs(self, device: torch.device) -> AbstractContextManager[Any]:
+        """Leave autocast on a CPU without bfloat16, which has no LSTM in it; in eval mode disable cuDNN, which has no
+        backward pass there, and adversaries need one."""
+        if device.type == "cpu" and not has_bf16(device):
+            return torch.autocast("cpu", enabled=False)
         if self.training or not torch.is_grad_enabled():
             return nullcontext()
         return torch.backends.cudnn.flags(enabled=False)

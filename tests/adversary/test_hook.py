@@ -315,5 +315,6 @@ def test_changed_states_have_the_same_gradient_with_checkpoints(
     for layer, plain in enumerate(expected, start=1):
         for value, wanted in zip(gradients(layer), plain, strict=True):
             assert (value is None) == (wanted is None)
-            assert value is None or torch.allclose(value, wanted, atol=1e-6)
+            if value is not None:  # the order of sums differs, whose rounding is relative to their size
+                torch.testing.assert_close(value, wanted, rtol=0, atol=1e-6 * max(1.0, float(wanted.abs().max())))
     assert all(layer.gradient_checkpointing for layer in stack)

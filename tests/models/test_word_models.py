@@ -15,7 +15,7 @@ from torch import nn
 from word_models import KINDS, VOCABULARY, batch, build
 
 from hf_robust.data.arguments import NEW_WORD_MODELS
-from hf_robust.models import WORD_MODELS, CnnConfig
+from hf_robust.models import WORD_MODELS, CnnConfig, lstm
 
 ROOT = Path(__file__).parents[2]
 TEXTS = [[4, 9, 3, 7, 12], [5], [8, 6, 2, 2]]
@@ -57,6 +57,16 @@ def test_cnn_is_the_formula_written_out(ids: list[int]) -> None:
     model = MODELS["cnn"]
     logits = model(**batch([ids])).logits[0].detach().numpy()
     assert logits == pytest.approx(naive_cnn(model, ids), abs=1e-5)
+
+
+def test_the_states_of_an_lstm_are_in_float32_on_a_cpu_without_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lstm, "has_bf16", lambda device: False)
+    model, inputs = build("lstm"), torch.randn(2, 3, 5)
+    keep = torch.ones(2, 3, dtype=torch.bool)
+    expected = model.states(inputs, keep)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(model.states(inputs, keep), expected)
+        assert model.states(inputs.bfloat16(), keep).dtype == torch.float32
 
 
 @pytest.mark.parametrize("ids", TEXTS)
