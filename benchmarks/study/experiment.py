@@ -220,15 +220,16 @@ def compare_values(
     The bootstrap draws an example together with both methods' values under every seed. A model's own pairs are of
     different examples for each method; the interval then treats them as independent.
     """
-    runs = [pair for pair in shared_runs(experiment.folder, first, second) if all(map(values, pair))]
-    if not runs:
+    found = {pair[0]: tuple(map(values, pair)) for pair in shared_runs(experiment.folder, first, second)}
+    known = {run: both for run, both in found.items() if all(both)}
+    if not known:
         return None
-    columns = sorted({idx for pair in runs for run in pair for idx in values(run)}, key=int)
-    sides = [np.array([[values(pair[side]).get(idx, np.nan) for idx in columns] for pair in runs]) for side in (0, 1)]
+    columns = sorted({idx for both in known.values() for side in both for idx in side}, key=int)
+    sides = [np.array([[both[at].get(idx, np.nan) for idx in columns] for both in known.values()]) for at in (0, 1)]
     parts = (linear_parts(sides[1]) - linear_parts(sides[0])) * (scale / POINTS)
     scaled: Callable[[Outcomes], Outcomes] = lambda outcomes: rates(outcomes) * (scale / POINTS)  # noqa: E731
-    counts = [len(values(run)) for pair in runs for run in pair]
-    seeds = tuple(seed_of(pair[0]) for pair in runs)
+    counts = [len(side) for both in known.values() for side in both]
+    seeds = tuple(map(seed_of, known))
     unit = "points" if scale == POINTS else "nats"
     variance = variance_of(parts).per(min(counts) / len(columns))
     return Comparison(paired_difference(*sides, scaled), min(counts), seeds, unit, variance)

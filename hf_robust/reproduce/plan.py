@@ -129,9 +129,10 @@ class Plan:
             if flags is None:
                 lines.append(f"Left out: {own.get(MODEL, name)}, which has no stand-in at this scale.")
             elif flags != own:
-                rate = f" at learning rate {flags['learning_rate']:g}" if "learning_rate" in flags else ""
+                others = [flag for flag in flags if flag != MODEL and flags[flag] != own.get(flag)]
+                at = ", ".join(f"{flag.replace('_', ' ')} {flags[flag]}" for flag in others)
                 short = "/".join(Path(str(flags[MODEL])).parts[-2:])
-                lines.append(f"Model: {short}{rate} in place of {own[MODEL]}.")
+                lines.append(f"Model: {short}{at and f' at {at}'} in place of {own[MODEL]}.")
         return [
             *lines,
             *self._fewer_rows(),
