@@ -38,7 +38,6 @@ TITLES = {
     "embedding_sst2_minilm": "MiniLM on SST-2",
     "embedding_sst2_frozen": "BERT-tiny on SST-2, with frozen weights beside",
     "embedding_sst2_adaptat": "BERT-tiny on SST-2, AdaptAT's Table 2",
-    "embedding_qnli_adaptat": "BERT-tiny on QNLI, AdaptAT's Table 2",
     SWEEP: "Step size and number of steps, BERT-tiny on SST-2",
     LINEARISATION: "The linearised loss, BERT-tiny on SST-2",
 }

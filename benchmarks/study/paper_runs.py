@@ -36,11 +36,18 @@ class PaperRun(NamedTuple):
 
 
 def spec_of(file: Path) -> dict[str, Any]:
-    """Content of an experiment file; one with ``paper`` gets the ``settings`` and ``args`` of its runs."""
+    """Content of an experiment file; one with ``paper`` gets the ``settings`` and ``args`` of its runs.
+
+    Raises:
+        ValueError: ``paper`` names no run.
+    """
     spec: dict[str, Any] = read(file)
     if PAPER not in spec:
         return spec
     runs = list(paper_runs(spec[PAPER]))
+    if not runs:
+        scale, data, model = (spec[PAPER][key] for key in ("scale", "data", "model"))
+        raise ValueError(f"{file}: no run at scale {scale} is of {data} and {model}: name data that the scale keeps.")
     settings = {run.name: run.setting for run in runs}
     args = {**catalog()[spec[PAPER]["data"]]["files"], MODEL: runs[0].point.flags[MODEL]}
     return {**spec, "settings": settings, "methods": list(settings), "args": args}

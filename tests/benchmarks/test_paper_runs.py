@@ -68,6 +68,14 @@ def test_two_runs_of_one_name_are_refused() -> None:
         list(paper_runs({**SPEC["paper"], "items": ["table4", "table7"]}))  # type: ignore[dict-item]
 
 
+def test_data_that_the_scale_leaves_out_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "text_qnli_made.json"
+    paper = {"name": "adaptat", "items": ["table2"], "scale": "tiny", "data": "qnli", "model": "bert"}
+    path.write_text(json.dumps({"larger_class": 0.5, "paper": paper}))
+    with pytest.raises(ValueError, match="no run at scale tiny is of qnli and bert: name data that the scale keeps"):
+        spec_of(path)
+
+
 def finish(runs: Path, name: str, accuracy: float, instead: str | None = None) -> None:
     """The files of the first seed of a setting, as the sweep leaves them."""
     one = next(one for one in paper_runs(SPEC["paper"], instead) if one.name == name)  # type: ignore[arg-type]
