@@ -1,8 +1,8 @@
 """Scales: the paper's own size, and smaller ones that change the model, rows, epochs and attacked rows alone.
 
 A stand-in for a model comes with the learning rate, and where an item's file says so with the batch size, at which it
-learns: those of a model a hundred times larger, on all rows, would leave it where it began. Counts of epochs (clean epochs, epochs of a round) shrink by one factor, and so do counts of
-rows.
+learns: those of a model a hundred times larger, on all rows, would leave it where it began. Counts of epochs (clean
+epochs, epochs of a round) shrink by one factor, and so do counts of rows.
 """
 
 from __future__ import annotations
