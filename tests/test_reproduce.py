@@ -17,7 +17,7 @@ from hf_robust.reproduce.item import PAPERS, Item, items, papers, read_item
 from hf_robust.reproduce.layouts import LAYOUTS, MISSING, missing_tool
 from hf_robust.reproduce.listing import dry_run
 from hf_robust.reproduce.plan import Plan
-from hf_robust.reproduce.scale import EPOCH_FLAGS, MODEL, ROW_FLAGS, Scale, scale_of, scales, shrink
+from hf_robust.reproduce.scale import EPOCH_FLAGS, LENGTH_FLAGS, MODEL, ROW_FLAGS, Scale, scale_of, scales, shrink
 
 LISTED = {
     "bat": [*(f"table{n}" for n in range(1, 7)), *(f"figure{n}" for n in range(3, 13))],
@@ -152,7 +152,10 @@ def test_a_scale_changes_model_rows_epochs_and_attacked_rows_alone(paper: str, n
     for cell, point in small.points.items():
         ours, theirs = point.flags, whole.flags(cell)
         changed = {flag for flag in {*ours, *theirs} if ours.get(flag) != theirs.get(flag)}
-        assert changed <= SMALLER | PLACES | set(item.scales.get(scale, {}).get("models", {}).get(cell.model, {}))
+        own = item.scales.get(scale, {})
+        assert changed <= SMALLER | PLACES | {*own.get("models", {}).get(cell.model, {})} | {
+            flag for flag in LENGTH_FLAGS if "lengths" in own
+        }
     text = "\n".join(small.changes())
     assert ("Model: " in text) == any(
         point.flags[MODEL] != whole.flags(cell)[MODEL] for cell, point in small.points.items()
@@ -196,6 +199,17 @@ def test_epochs_shrink_together_and_rows_in_proportion() -> None:
         "max_train_samples": 1000, MODEL: "m",
     }  # fmt: skip
     assert shrink(flags, Scale("paper"), rows=500_000, instead=None) == flags
+
+
+def test_lengths_of_adversaries_shrink_with_word_vectors_and_raw_steps_do_not() -> None:
+    flags = {"adv_lr": 0.04, "adv_init_mag": 0.2, "adv_max_norm": 0.0, "adv_steps": 5, "w_lr": 0.01, MODEL: "m"}
+    small = shrink(flags, Scale("s", models={}, lengths=0.5), rows=10, instead=None)
+    assert small == {**flags, "adv_lr": 0.02, "adv_init_mag": 0.1}
+    raw = {**flags, "adv_norm_type": "none"}
+    assert shrink(raw, Scale("s", models={}, lengths=0.5), rows=10, instead=None) == raw
+    for paper, shorter in (("adaptat", True), ("bat", False)):
+        item = read_item(paper, "table2")
+        assert any("Lengths of adv" in line for line in Plan(item, scale_of(item, "tiny")).changes()) == shorter
 
 
 def test_a_stand_in_has_its_own_learning_rate_and_another_model_may_take_its_place() -> None:

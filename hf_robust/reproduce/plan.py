@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hf_robust.reproduce.item import Item, shared_file
-from hf_robust.reproduce.scale import EPOCHS, MODEL, Scale, shrink
+from hf_robust.reproduce.scale import EPOCHS, LENGTH_FLAGS, MODEL, Scale, shrink
 from hf_robust.runs import Flags
 from hf_robust.sweep.checks import check_metric, check_point, quiet_parsing
 from hf_robust.sweep.file import Point
@@ -138,6 +138,7 @@ class Plan:
             *self._fewer_rows(),
             *self._smaller(EPOCHS, "Epochs"),
             *self._smaller(ATTACKED, "Attacked rows"),
+            *self._shorter(),
         ]
 
     def _fewer_rows(self) -> Iterator[str]:
@@ -156,6 +157,11 @@ class Plan:
         if before:
             most = max(now for now, _ in pairs if now is not None)
             yield f"{noun}: at most {most}; the paper's: {', '.join(before)}."
+
+    def _shorter(self) -> Iterator[str]:
+        has_one = any(flag in point.flags for point in self.points.values() for flag in LENGTH_FLAGS)
+        if has_one and self.scale.lengths != 1.0:
+            yield f"Lengths of adversaries: times {self.scale.lengths:g}, as the smaller model's word vectors are."
 
     def hours(self) -> float:
         """Estimate of the hours of all runs on two CPU cores, from the seconds of a run, of a row and of a text."""

@@ -18,7 +18,8 @@ PAPER_SCALE = "paper"
 EPOCHS, MODEL = "num_train_epochs", "model_name_or_path"
 EPOCH_FLAGS = ("clean_epochs", "epochs_per_round")
 ROW_FLAGS = ("mask_per_class",)
-CHANGEABLE = ("rows", "eval_rows", "epochs", "attacked", "data", "models")
+LENGTH_FLAGS = ("adv_lr", "adv_init_mag", "adv_max_norm")
+CHANGEABLE = ("rows", "eval_rows", "epochs", "attacked", "data", "models", "lengths")
 """What an item's file may change in a scale."""
 OWN_MODEL = "{model}"
 """In a scale's flags: the stand-in of the model."""
@@ -36,6 +37,8 @@ class Scale:
         epochs: most epochs.
         attacked: most rows for an attack.
         data: the data sets that are run; None: all of the item.
+        lengths: factor of an adversary's lengths in the space of word vectors: the mean norm of the stand-in's vectors
+            over that of the paper's model. Raw steps (``adv_norm_type none``) have the gradient's length and keep it.
         flags: further models that attacks ask for.
         seconds: measured cost of what each run does once (``run``), of a row in a step of plain training (``row``) and
             of a text under an attack (``text``), with a run on each of two CPU cores.
@@ -48,6 +51,7 @@ class Scale:
     epochs: int | None = None
     attacked: int | None = None
     data: Sequence[str] | None = None
+    lengths: float = 1.0
     flags: Mapping[str, Any] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -120,6 +124,8 @@ def shrink(flags: Flags, scale: Scale, rows: int, instead: str | None) -> Flags:
         small[EPOCHS] = scale.epochs
     if scale.attacked is not None and small.get("attacks"):
         small["attack_num_examples"] = min(scale.attacked, small.get("attack_num_examples", scale.attacked))
+    if scale.lengths != 1.0 and small.get("adv_norm_type") != "none":
+        small |= {flag: round(scale.lengths * small[flag], 6) for flag in LENGTH_FLAGS if flag in small}
     for flag, value in scale.flags.items():
         if flag in small:
             small[flag] = scale.stand_in(instead) if value == OWN_MODEL else value
