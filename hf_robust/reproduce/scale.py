@@ -2,7 +2,8 @@
 
 A stand-in for a model comes with the learning rate, and where an item's file says so with the batch size, at which it
 learns: those of a model a hundred times larger, on all rows, would leave it where it began. Counts of epochs (clean
-epochs, epochs of a round) shrink by one factor, and so do counts of rows.
+epochs, epochs of a round) shrink by one factor, and so do counts of rows. Lengths of an adversary shrink where an
+item's file says so, by the scale's own model; another one (``--model``) keeps this factor.
 """
 
 from __future__ import annotations
