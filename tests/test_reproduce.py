@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from hf_robust.reproduce.layouts import LAYOUTS, MISSING, missing_tool
 from hf_robust.reproduce.listing import dry_run
 from hf_robust.reproduce.plan import Plan
 from hf_robust.reproduce.scale import EPOCH_FLAGS, LENGTH_FLAGS, MODEL, ROW_FLAGS, Scale, scale_of, scales, shrink
+from hf_robust.runs import METRICS_FILE, Run
 
 LISTED = {
     "bat": [*(f"table{n}" for n in range(1, 7)), *(f"figure{n}" for n in range(3, 13))],
@@ -463,6 +466,31 @@ def test_the_words_of_a_command_stand_for_runs_and_flags(stage: Stage) -> None:
         str(data / "synonyms.json"),
     ]
     assert found[7] == "synonym" and found[8].startswith(normal) and found[8].endswith("/synonym.jsonl")
+
+
+def test_a_command_measures_a_model_once_and_again_when_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hf_robust.reproduce import commands
+
+    calls: list[list[str]] = []
+
+    def measure(command: list[str], **how: Any) -> Any:
+        calls.append(command)
+        return SimpleNamespace(returncode=int("fail" in command), stdout=f"| {len(calls)} |", stderr="no model")
+
+    monkeypatch.setattr(commands.subprocess, "run", measure)
+    (end := tmp_path / METRICS_FILE).touch()
+    run = Run(tmp_path, [], {}, None)
+    os.utime(end, (1, 1))
+    for words, printed in (["interpret", "a"], "| 1 |"), (["interpret", "a"], "| 1 |"), (["interpret", "b"], "| 2 |"):
+        assert commands.printed(words, tmp_path / "made", [run]) == printed
+    os.utime(end)  # trained again
+    os.utime(tmp_path / "made" / commands.PRINTED, (1, 1))
+    assert commands.printed(["interpret", "b"], tmp_path / "made", [run]) == "| 3 |"
+    with pytest.raises(ValueError, match="the command of made failed: no model"):
+        commands.printed(["fail"], tmp_path / "made", [run])
+    assert commands.printed(["interpret", "b"], tmp_path / "made", [run]) == "| 3 |" and len(calls) == 4
 
 
 def test_a_missing_tool_has_no_sentence_where_it_is_there(stage: Stage) -> None:

@@ -30,7 +30,7 @@ def runs_of_methods(experiment: Path) -> list[Path]:
 
 def setting(run: Path) -> str:
     """Sentence on the data, epochs and attacks of an experiment, read from one of its runs."""
-    card, line = load_run(run).card, load_run(run).history[-1]
+    card, line = load_run(run).card, load_run(run).published
     attacked = ", ".join(f"{rates['num_attacked']:g} by {name}" for name, rates in line["attacks"].items())
     data = card["data"]
     return (

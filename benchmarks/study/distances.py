@@ -25,7 +25,7 @@ from hf_robust.interpret.head import HEAD, chosen_pooling
 from hf_robust.interpret.pair_statistics import sentence_states
 from hf_robust.interpret.space import view_distances
 from hf_robust.lexicons import load_lexicon
-from hf_robust.runs import read_records
+from hf_robust.runs import load_run, read_records
 from hf_robust.views import DrawnViews, OneAntonym, RandomSynonyms, draw_views
 from hf_robust.wiring.checkpoint_attack import load_classifier
 from hf_robust.words import NLTK_STOP_WORDS, Text
@@ -42,9 +42,9 @@ def distances(folder: Path) -> dict[str, Any]:
     skipped = {model.config.label2id[name] for name in arguments["skip_labels"]}
     fickle = RandomSynonyms(load_lexicon(arguments["lexicon"], "synonym"))
     obstinate = OneAntonym(load_lexicon(arguments["antonym_lexicon"], "antonym"), frozenset(skipped))
-    # The attacked examples of the last epoch: held-out texts, the same for every method.
-    last = max((folder / "attack_results").iterdir(), key=lambda path: float(path.name.removeprefix("epoch-")))
-    records, length = read_records(last / "antonym.jsonl"), arguments["max_seq_length"]
+    # The attacked examples: held-out texts, the same for every method.
+    run = load_run(folder)
+    records, length = read_records(run.records_file(run.published, "antonym")), arguments["max_seq_length"]
     columns = [f"text{number}" for number in range(len(records[0].original))]
     rows = [{**dict(zip(columns, record.original, strict=True)), "label": record.label} for record in records]
     texts = TextDataset(rows, columns, tokenizer, max_length=length)

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.study import masked_texts
-from benchmarks.study.run import WORK, last_attacks
+from benchmarks.study.run import WORK, attack_records
 from benchmarks.study.stored import RESULTS, commit
 from hf_robust.interpret import Pair, consistency, integrated_gradients, substitution_pairs
 from hf_robust.interpret.consistency import TOP_K
@@ -92,7 +92,7 @@ class FinishedRun:
         if not (self.folder / "model.safetensors").is_file():
             return f"{self.folder} holds no model"
         for folder in (self.folder, self.baseline):
-            if not (last_attacks(folder) / f"{ATTACK}.jsonl").is_file():
+            if not attack_records(folder, ATTACK).is_file():
                 return f"{folder} was not attacked by {ATTACK}"
         return ""
 
@@ -107,9 +107,9 @@ class FinishedRun:
 
 def interpretation(run: FinishedRun) -> dict[str, Any]:
     """Agreement between the attributions of both texts of a pair, on own pairs and on those of ``normal``."""
-    on_own_pairs = attribution_agreement(run, last_attacks(run.folder) / f"{ATTACK}.jsonl")
+    on_own_pairs = attribution_agreement(run, attack_records(run.folder, ATTACK))
     on_fixed_pairs = (
-        on_own_pairs if run.is_baseline else attribution_agreement(run, last_attacks(run.baseline) / f"{ATTACK}.jsonl")
+        on_own_pairs if run.is_baseline else attribution_agreement(run, attack_records(run.baseline, ATTACK))
     )
     settings = {"attribution": "ig", "steps": STEPS, "baseline": "pad", "ranking": "signed", "pairs": ATTRIBUTED_PAIRS}
     return {"settings": settings, "own": on_own_pairs, "fixed": on_fixed_pairs}
@@ -159,7 +159,7 @@ def sample(pairs: Sequence[Pair], number: int) -> list[Pair]:
 def pairs(run: FinishedRun) -> dict[str, Any]:
     """Statistics of TaiChi's Table 7, with KL(p(x) || p(x')) of each pair."""
     model, tokenizer = run.classifier
-    records = read_pairs(last_attacks(run.baseline) / f"{ATTACK}.jsonl", limit=MOST_PAIRS)
+    records = read_pairs(attack_records(run.baseline, ATTACK), limit=MOST_PAIRS)
     texts = [[record.original for record in records], [record.perturbed for record in records]]
     clean, changed = (
         sentence_states(model, tokenizer, side_texts, "mean_pool", run.max_length) for side_texts in texts

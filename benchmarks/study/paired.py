@@ -20,7 +20,7 @@ from benchmarks.study.power import Variance, Z, robust_parts, variance_of
 from benchmarks.study.stored import EXPERIMENTS
 from hf_robust.metrics import Difference, paired_difference
 from hf_robust.metrics.paired import OUTCOMES, POINTS, Outcomes, rates, robust
-from hf_robust.runs import HISTORY_FILE, METRICS_FILE, RUN_CARD_FILE, STATUSES_FILE, Run, read_history, read_statuses
+from hf_robust.runs import HISTORY_FILE, METRICS_FILE, RUN_CARD_FILE, STATUSES_FILE, Run, load_run, read_statuses
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not decidable here"
 VOID = "void: near chance"
@@ -106,9 +106,9 @@ def attack_variance(
 
 
 def accuracy_of(run: Path) -> float:
-    """Clean accuracy on the whole evaluation set after the last epoch; runs without attacks have no history."""
+    """Clean accuracy of the kept weights on the whole evaluation set; a run without attacks has no history."""
     if (run / HISTORY_FILE).is_file():
-        return float(read_history(run)[-1]["accuracy"])
+        return float(load_run(run).published["accuracy"])
     return float(read(run / METRICS_FILE)["eval_accuracy"])
 
 

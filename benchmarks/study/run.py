@@ -38,7 +38,7 @@ import torch
 
 from benchmarks.study.packaged import PACKAGED_MODELS, packaged_model
 from benchmarks.study.stored import RESULTS, ROOT, commit
-from hf_robust.runs import STATUSES_FILE, read_json, read_records, status_letters
+from hf_robust.runs import STATUSES_FILE, load_run, read_json, read_records, status_letters
 from hf_robust.sweep.backends import add_backend_flags, opened_backend
 from hf_robust.sweep.place import Backend, LostError, Place
 
@@ -130,14 +130,16 @@ def keeps_model(experiment: Path) -> bool:
     return BASELINE in text or "measures" in json.loads(text)
 
 
-def last_attacks(folder: Path) -> Path:
-    """Folder of the attack records of a run's last epoch."""
-    return max((folder / "attack_results").iterdir(), key=lambda path: float(path.name.removeprefix("epoch-")))
+def attack_records(folder: Path, attack: str) -> Path:
+    """File of the records of an attack on the weights that a run kept: those of its last epoch, or of its best."""
+    run = load_run(folder)
+    return run.records_file(run.published, attack)
 
 
 def statuses(folder: Path) -> dict[str, dict[str, str]]:
-    """Outcome of each example under each attack of the last epoch, as one letter."""
-    return {path.stem: status_letters(read_records(path)) for path in sorted(last_attacks(folder).glob("*.jsonl"))}
+    """Outcome of each example under each attack on the weights that a run kept, as one letter."""
+    attacks = sorted(load_run(folder).published["attacks"])
+    return {attack: status_letters(read_records(attack_records(folder, attack))) for attack in attacks}
 
 
 def run_all(jobs: Sequence[tuple[Path, dict[str, Any]]], work: Path, backend: Backend) -> None:

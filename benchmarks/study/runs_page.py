@@ -45,10 +45,10 @@ def table(folder: Path) -> str:
 def run_row(folder: Path, line: int) -> list[str]:
     """The row of one run."""
     run = load_evaluated(folder)
-    last = run.history[-1]
-    rates = ", ".join(f"{name} {rate(found)}" for name, found in last.get("attacks", {}).items())
-    shown = (rates or "–", saturated(last.get("attacks", {})), str(run.data.get("fingerprint", "–")))
-    return [folder.name, str(line), percent(last["accuracy"]), *shown]
+    kept = run.published
+    rates = ", ".join(f"{name} {rate(found)}" for name, found in kept.get("attacks", {}).items())
+    shown = (rates or "–", saturated(kept.get("attacks", {})), str(run.data.get("fingerprint", "–")))
+    return [folder.name, str(line), percent(kept["accuracy"]), *shown]
 
 
 def saturated(attacks: dict[str, dict[str, Any]]) -> str:

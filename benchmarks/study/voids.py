@@ -15,7 +15,7 @@ from hf_robust.metrics import SATURATED
 from hf_robust.metrics.paired import POINTS, robust
 from hf_robust.reports.weights import LEAST_MOVED
 from hf_robust.reports.word_mask import mask_of
-from hf_robust.runs import HISTORY_FILE, mask_defect, read_history, read_statuses
+from hf_robust.runs import HISTORY_FILE, load_run, mask_defect, read_statuses
 
 Row = dict[str, Any]
 REPEATED = "void: counted above"
@@ -117,7 +117,7 @@ def config_of(run: Path) -> dict[str, Any]:
 
 def blind(run: Path, quantity: str) -> bool:
     """Whether the attack that the quantity names met saturated probabilities too often; older runs did not count."""
-    attacks = read_history(run)[-1].get("attacks", {}) if (run / HISTORY_FILE).is_file() else {}
+    attacks = load_run(run).published.get("attacks", {}) if (run / HISTORY_FILE).is_file() else {}
     return float(attacks.get(quantity, {}).get("saturated_share", 0.0)) > SATURATED
 
 

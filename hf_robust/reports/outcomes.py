@@ -1,8 +1,7 @@
 """Outcome of each attacked example on the published weights of a run, read from its files.
 
 Records (``attack_results/epoch-<e>/<attack>.jsonl`` of a training run, ``attack_results/<attack>.jsonl`` of `hf-robust
-attack`) hold the texts too. Some folders have only ``statuses.json`` (`hf_robust.runs.pairs`), which is of the last
-measured epoch.
+attack`) hold the texts too. Some folders have only ``statuses.json`` (`hf_robust.runs.pairs`).
 """
 
 from __future__ import annotations
@@ -41,8 +40,7 @@ def outcomes_of(run: Run) -> dict[str, AttackOutcomes]:
     attacks = run.published["attacks"]
     files = {name: path for name in attacks if (path := run.records_file(run.published, name)).is_file()}
     outcomes = {name: _from_records(path) for name, path in files.items()}
-    last = run.published is run.history[-1]
-    if last and len(outcomes) < len(attacks) and (run.path / STATUSES_FILE).is_file():
+    if len(outcomes) < len(attacks) and (run.path / STATUSES_FILE).is_file():
         statuses = read_statuses(run.path)
         missing = [name for name in attacks if name in statuses and name not in outcomes]
         outcomes |= {name: AttackOutcomes(statuses[name]) for name in missing}

@@ -3,14 +3,15 @@
 In the words of the command, ``{runs}`` stands for the folders of all settings, ``{run:SETTING}`` for one of them,
 ``{records:SETTING:ATTACK}`` for its attack results, ``{validation}`` for the evaluated file or data set, and
 ``{FLAG}`` for the runs' value of another flag. A command with ``{run}`` is called for each setting, whose results are
-``{records:ATTACK}``. The models of each seed are measured apart, and their tables averaged over seeds.
+``{records:ATTACK}``. The models of each seed are measured apart, and their tables averaged over seeds. What a command
+printed is kept beside its pictures, so that it measures a model once.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -19,10 +20,11 @@ from hf_robust.reports.document import Cell, Picture, Section, Table, inline_svg
 from hf_robust.reproduce.over_seeds import Lead, over_seeds
 from hf_robust.reproduce.results import Results
 from hf_robust.reproduce.tables import printed_sections, table_sections
-from hf_robust.runs import Flags, Run
+from hf_robust.runs import METRICS_FILE, Flags, Run, read_json, write_json
 from hf_robust.sweep.checks import fill
 
 OVER_SEEDS, MEASURED = "Over seeds", "Measured"
+PRINTED = "_printed.json"
 EACH, RUNS, RUN, RECORDS, VALIDATION = "{run}", "{runs}", "{run:", "{records:", "{validation}"
 
 
@@ -36,8 +38,9 @@ def command_sections(results: Results, pictures: Path) -> list[Section]:
         for setting in calls:
             title = f"{group.data} {group.model} seed {group.seed} {setting}".strip()
             words, folder = command_words(results, runs, setting), pictures / f"{item.name} {title}".replace(" ", "-")
-            section = _measured(words, title, item.title, folder)
-            section.tables = [_with_settings(table, runs) for table in section.tables]
+            tables = [_with_settings(table, runs) for table in _tables(printed(words, folder, runs.values()))]
+            drawn = _pictures(sorted(folder.glob("*.svg")), item.title, pictures)
+            section = Section(title, tables=tables, pictures=drawn)
             made.setdefault((group.data, group.model, setting), []).append(section)
     of_seeds = {place: [section.tables for section in parts] for place, parts in made.items()}
     if any(len(tables) > 1 for tables in of_seeds.values()):
@@ -107,14 +110,22 @@ def _meant(word: str, runs: Mapping[str, Run], setting: str, flags: Flags) -> li
     return [word]
 
 
-def _measured(words: Sequence[str], title: str, caption: str, folder: Path) -> Section:
+def printed(words: Sequence[str], folder: Path, runs: Iterable[Run]) -> str:
+    """What a command prints; it is called once, and again if a word or one of the ``runs`` that it reads changes."""
+    kept = read_json(file := folder / PRINTED)
+    if kept.get("words") == [*words] and file.stat().st_mtime > max(_end_of(run) for run in runs):
+        return str(kept["printed"])
     command = [sys.executable, "-m", "hf_robust.cli", *words, "--output_dir", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
         raise ValueError(f"the command of {folder.name} failed: {reason}")
-    pictures = _pictures(sorted(folder.glob("*.svg")), caption, folder.parent)
-    return Section(title, tables=list(_tables(done.stdout)), pictures=pictures)
+    write_json(file, {"words": [*words], "printed": done.stdout})
+    return done.stdout
+
+
+def _end_of(run: Run) -> float:
+    return (run.path / METRICS_FILE).stat().st_mtime
 
 
 def _with_settings(table: Table, runs: Mapping[str, Run]) -> Table:

@@ -1,8 +1,8 @@
 """Files with one entry per example: attack records and certificates (JSON lines), and statuses (``statuses.json``).
 
-``statuses.json`` holds ``{attack: {idx: letter}}`` for the last measured epoch, where the records with their texts
-would be too large. ``idx`` is that of the records, as text; letters are ``s`` succeeded, ``f`` failed (the model is
-correct and withstood the attack), ``-`` skipped.
+``statuses.json`` holds ``{attack: {idx: letter}}`` for the published weights (`Run.published`), where the records with
+their texts would be too large. ``idx`` is that of the records, as text; letters are ``s`` succeeded, ``f`` failed (the
+model is correct and withstood the attack), ``-`` skipped.
 """
 
 from __future__ import annotations

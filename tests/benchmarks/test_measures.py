@@ -18,7 +18,7 @@ from benchmarks.study.measures import FinishedRun
 from benchmarks.study.paper_runs import spec_of
 from hf_robust.interpret import Pair
 from hf_robust.metrics import AttackRecord
-from hf_robust.runs import STATUSES_FILE, write_records
+from hf_robust.runs import STATUSES_FILE, write_history_line, write_records
 
 EXPERIMENT = "text_tiny"
 
@@ -46,9 +46,9 @@ def finish(tmp_path: Path, name: str, model: Path, method: str, records: list[At
     shutil.copytree(model, folder)
     arguments = {"robust_method": method, "max_seq_length": 32}
     (folder / "_arguments.json").write_text(json.dumps(arguments))
-    for epoch in ("epoch-1", "epoch-10"):
-        kept = records if epoch == "epoch-10" else records[:1]
-        write_records(folder / "attack_results" / epoch / "textfooler.jsonl", kept)
+    for epoch, kept in ((1, records[:1]), (10, records)):
+        write_history_line(folder, {"epoch": float(epoch), "step": epoch, "accuracy": 1.0, "attacks": {}})
+        write_records(folder / "attack_results" / f"epoch-{epoch}" / "textfooler.jsonl", kept)
     result = tmp_path / "results" / EXPERIMENT / f"{name}-seed1"
     result.mkdir(parents=True)
     (result / STATUSES_FILE).write_text("{}")
@@ -72,7 +72,7 @@ def test_all_measures_and_none_twice(
     assert "no transition of text_tiny/normal-seed1: it is measured of gradient_mask alone" in printed
     baseline, other = (read(tmp_path, name, "interpretation") for name in ("normal", "other"))
     assert baseline["own"] == baseline["fixed"] and other["own"] != other["fixed"]
-    # The last epoch's records, numerically: 3 pairs of the baseline's attack, 2 of the other's.
+    # The records of the kept epoch, which is the last: 3 pairs of the baseline's attack, 2 of the other's.
     assert baseline["own"]["counts"]["pairs"] == other["fixed"]["counts"]["pairs"] == 3
     assert other["own"]["counts"]["pairs"] == 2
     assert set(other["own"]["tau_by_pair"]) < set(other["fixed"]["tau_by_pair"]) <= {"0", "1", "2"}

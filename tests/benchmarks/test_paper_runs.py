@@ -15,11 +15,12 @@ from benchmarks.study.measures import MEASURES
 from benchmarks.study.paired import accuracy_of
 from benchmarks.study.paper_runs import PAPER, paper_runs, spec_of
 from benchmarks.study.titles import TITLES
+from hf_robust.metrics import AttackRecord
 from hf_robust.reproduce.item import read_item
 from hf_robust.reproduce.plan import Plan
 from hf_robust.reproduce.results import Results
 from hf_robust.reproduce.scale import scales
-from hf_robust.runs import STATUSES_FILE
+from hf_robust.runs import STATUSES_FILE, load_run, read_json, write_history_line, write_json, write_records
 from hf_robust.sweep.runs import folder_of
 from hf_robust.trainers import METHODS
 
@@ -104,6 +105,30 @@ def test_finished_runs_are_taken_over_once_and_without_their_weights(tmp_path: P
     (kept / "run_card.json").write_text("of before")
     list(reproduced.take_over(file, runs, results=results))
     assert (kept / "run_card.json").read_text() == "of before"
+
+
+def record(idx: int, letter: str) -> AttackRecord:
+    """Record of an attack with an outcome: succeeded, failed, or skipped."""
+    status = {"s": "succeeded", "f": "failed", "-": "skipped"}[letter]
+    return AttackRecord(idx, 1, status, ["a"], ["b"], [], 5, int(letter != "-"), int(letter == "f"), 0.9, 0.2, "x", 3)
+
+
+@pytest.mark.parametrize(("best", "accuracy", "letters"), [(100, 0.8, "ff-"), (None, 0.81, "sf-")])
+def test_a_run_counts_by_the_epoch_whose_weights_it_kept(
+    best: int | None, accuracy: float, letters: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    for epoch, found in ((1, "ff-"), (2, "sf-")):
+        rates = {"asr": found.count("s") / 2, "num_examples": 3, "num_attacked": 2}
+        line = {"epoch": float(epoch), "step": 100 * epoch, "accuracy": 0.79 + 0.01 * epoch}
+        write_history_line(folder, {**line, "attacks": {"synonym": rates}})
+        write_records(folder / "attack_results" / f"epoch-{epoch}" / "synonym.jsonl", map(record, range(3), found))
+    write_json(folder / "_arguments.json", {"attacks": ["synonym"]})
+    write_json(folder / "run_card.json", {"load_best_model_at_end": best is not None, "best_step": best})
+    reproduced.keep(folder, kept := tmp_path / "kept")
+    assert accuracy_of(kept) == pytest.approx(accuracy)
+    assert read_json(kept / STATUSES_FILE) == {"synonym": {str(idx): letter for idx, letter in enumerate(letters)}}
+    assert letters.count("s") / 2 == load_run(kept).published["attacks"]["synonym"]["asr"]
 
 
 def test_kept_runs_are_finished_again_on_another_machine(tmp_path: Path) -> None:

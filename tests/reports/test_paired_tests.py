@@ -108,10 +108,12 @@ def test_statuses_without_the_same_data_are_not_paired(tmp_path: Path, data: dic
     )
 
 
-def test_statuses_are_of_the_last_epoch_and_not_of_a_better_one(tmp_path: Path) -> None:
+def test_statuses_are_of_the_best_epoch_where_its_weights_were_kept(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "a", [(1, 1), (2, 0)], best_step=100)
-    (folder / "statuses.json").write_text('{"synonym": {"0": "s", "1": "s"}}')
-    assert load_run(folder).published["epoch"] == 1.0 and outcomes_of(load_run(folder)) == {}
+    (folder / "statuses.json").write_text('{"synonym": {"0": "s", "1": "f"}}')
+    run = load_run(folder)
+    assert run.published["epoch"] == 1.0
+    assert outcomes_of(run)["synonym"].statuses == {0: "succeeded", 1: "failed"}
 
 
 def test_records_of_an_attacked_checkpoint_have_no_epoch(tmp_path: Path) -> None:

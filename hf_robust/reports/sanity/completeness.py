@@ -119,7 +119,7 @@ def _union(
 
 
 def _statuses(finding: Finding, folder: Folder) -> None:
-    """Compare with ``statuses.json``, which holds one letter for each example of the last epoch."""
+    """Compare with ``statuses.json``, which holds one letter for each example."""
     attacks = [attack for attack in folder.attacks if attack.statuses]
     for attack in attacks:
         where = f"{folder.run.path.name}, {attack.name}"

@@ -194,8 +194,7 @@ def read_folder(path: str | Path, main: bool = True) -> Folder:
     else:
         run = load_run(path)
     training = run.card if is_training(run.card) else _card_of_the_model(run.card)
-    has_statuses = (path / STATUSES_FILE).is_file() and run.published is run.history[-1]
-    statuses = read_statuses(path) if has_statuses else {}
+    statuses = read_statuses(path) if (path / STATUSES_FILE).is_file() else {}
     described, vote = run.card.get("attacks") or {}, run.card.get("vote")
     curves = summary.get("asr_by_budget") or {}
     attacks = []
