@@ -49,6 +49,12 @@ TITLES = {
     "text_agnews_bert_taichi": "BERT-tiny on AG News, TaiChi's Table 5",
     "text_sst2_bert_labels": "BERT-tiny on SST-2, TaiChi's Table 4",
     "text_sst2_bert_parts": "BERT-tiny on SST-2, TaiChi's Table 7 and Figure 5",
+    "text_sst2_lstm_flat": "LSTM on SST-2, FLAT's Table 3",
+    "text_sst2_cnn_flat": "CNN on SST-2, FLAT's Table 3",
+    "text_sst2_bert_flat": "BERT-tiny on SST-2, FLAT's Table 3",
+    "text_trec_lstm_flat": "LSTM on TREC, FLAT's Table 3",
+    "text_trec_cnn_flat": "CNN on TREC, FLAT's Table 3",
+    "text_trec_bert_flat": "BERT-tiny on TREC, FLAT's Table 3",
     "text_snli_electra_gradmask": "BERT-tiny on SNLI, GradMask's Section 5",
 }
 ORDER = ("deepwordbug", "pwws", ATTACK, "textbugger", "synonym", "antonym", "gradient_mask")

@@ -183,7 +183,7 @@ STORED = [
     ("C6", HOLDS, "6 function words not apart"),
     ("C4", FAILS, "bat_pairwise keeps accuracy within 1.6 (BERT-tiny on SNLI)"),
     ("C9", FAILS, "not so: taichi above ada: textfooler (trained on) (BERT-tiny on TREC, TaiChi's Table 5)"),
-    ("C13", FAILS, "32 mask not shown to be learnt"),
+    ("C13", FAILS, "40 mask not shown to be learnt, 2 near chance"),
     ("C15", FAILS, "not so: flat above flat with gamma 0: textfooler (LSTM on SST-2)"),
     ("C16", HOLDS, "6 hold, 2 not decidable here, 2 void (2 method corrected since)"),
     ("C20", HOLDS, "4 void (4 near chance)"),
