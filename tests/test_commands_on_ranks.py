@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from shared_commands import attack_of_function, run_all, write_inputs
+from two_ranks import LAUNCH, environment, on_two_ranks
 
 from hf_robust.attacks.engine.black_box import BlackBox
 from hf_robust.cli.main import build_parser, main
@@ -22,11 +23,6 @@ from hf_robust.runs import KeptQueries, Ranks, balanced_shares, read_queries, re
 pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
-LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-
-
-def environment(folder: Path, **more: str) -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HERE.parent}:{HERE}:{folder}", **more}
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def launched(folder: Path) -> Any:
     """What one start of all commands on two ranks printed."""
-    ran = subprocess.run(
-        [*LAUNCH, str(HERE / "shared_commands.py"), str(folder)],
-        env=environment(folder), capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert ran.returncode == 0, ran.stderr[-4000:]
-    return ran
+    return on_two_ranks(HERE / "shared_commands.py", str(folder), output=folder / "out", imports=[folder])
 
 
 @pytest.fixture(scope="module")
@@ -224,3 +215,32 @@ def test_queries_of_all_ranks_are_sorted_by_example(tmp_path: Path) -> None:
     again.add([3, 1], [("e",), ("b",)], rows[:2])
     asked = [(line["idx"], *line["texts"]) for line in read_queries(tmp_path / "key-queries-0-of-1.jsonl")]
     assert asked == [(0, "a"), (1, "b"), (1, "a"), (2, "c"), (2, "d"), (3, "e")]
+
+
+# ---- the start itself ----
+
+
+@pytest.mark.parametrize(
+    ("endings", "starts", "passes"),
+    [("ok", 1, True), ("abort ok", 2, True), ("abort abort", 2, False), ("error ok", 1, False)],
+)
+def test_a_start_is_repeated_once_after_an_abort_of_native_code_alone(
+    endings: str, starts: int, passes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = {"ok": "", "abort": "Signal 6 (SIGABRT) received by PID 7", "error": "ValueError: no rows"}
+    calls: list[str] = []
+
+    def start(command: list[str], **how: Any) -> subprocess.CompletedProcess[str]:
+        calls.append(ending := endings.split()[len(calls)])
+        assert not list(tmp_path.iterdir()) and "PYTHONFAULTHANDLER" in how["env"]
+        (tmp_path / "half").touch()
+        return subprocess.CompletedProcess(command, int(ending != "ok"), "", printed[ending])
+
+    monkeypatch.setattr(subprocess, "run", start)
+    with contextlib.ExitStack() as stack:
+        if "abort" in endings:
+            stack.enter_context(pytest.warns(UserWarning, match="train.py was aborted and starts again: Signal 6"))
+        if not passes:
+            stack.enter_context(pytest.raises(AssertionError, match="SIGABRT|no rows"))
+        on_two_ranks(Path("train.py"), output=tmp_path)
+    assert len(calls) == starts

@@ -4,7 +4,6 @@ import csv
 import gzip
 import json
 import math
-import os
 import re
 import shlex
 import shutil
@@ -30,6 +29,7 @@ from transformers import (
     default_data_collator,
     set_seed,
 )
+from two_ranks import on_two_ranks
 
 import run_glue_robust
 from hf_robust.cli.main import main as command_line
@@ -877,13 +877,9 @@ def test_two_ranks_train_attack_and_predict_as_one_process(model_folder, tmp_pat
     ]  # fmt: skip
     expected = run(model_folder(), tmp_path / "one", *flags, "--per_device_train_batch_size", "8", **data)
     files = [f"--{split}_file={tmp_path / f'one-{split}.jsonl'}" for split in data]
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     argv = ["--model_name_or_path", str(model_folder()), *FLAGS, "--output_dir", str(tmp_path / "two"), *files, *flags]
-    completed = subprocess.run(
-        [*command, str(ROOT / "run_glue_robust.py"), *argv, "--max_seq_length", "24"],
-        capture_output=True, text=True, check=False, timeout=240, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert completed.returncode == 0, completed.stderr[-3000:]
+    script = ROOT / "run_glue_robust.py"
+    completed = on_two_ranks(script, *argv, "--max_seq_length", "24", output=tmp_path / "two")
     found = results(tmp_path / "two")
     # No losses: the Trainer's eval_loss counts the row again that fills up the last round, its train_loss is rank 0's.
     shared = [key for key in expected if not key.endswith(("runtime", "per_second", "_seconds", "flos", "loss"))]

@@ -5,10 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -26,6 +23,7 @@ from transformers import (
     TrainingArguments,
 )
 from transformers.trainer_utils import EvalLoopOutput
+from two_ranks import on_two_ranks
 
 from hf_robust.attacks import ATTACKS, Example, Resources
 from hf_robust.attacks.control import control_of
@@ -495,11 +493,7 @@ def test_resume_keeps_earlier_epochs_and_a_new_run_starts_anew(tmp_path: Path) -
 
 @pytest.mark.slow
 def test_two_ranks_give_the_results_of_one_process(tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HERE.parents[1]}:{HERE.parent}:{HERE}"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    script = [str(HERE / "attack_on_two_ranks.py"), str(tmp_path / "two")]
-    done = subprocess.run([*command, *script], env=environment, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-3000:]
+    on_two_ranks(HERE / "attack_on_two_ranks.py", str(tmp_path / "two"), output=tmp_path / "two")
     one = attacked(tmp_path / "one")
     metrics = one.evaluate()
     for rank in (0, 1):

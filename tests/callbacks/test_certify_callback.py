@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ import pytest
 from certified import LEXICON, ROWS, attach_attacks, attach_certificates, trainer_of
 from test_attack_callback import attacks, examples
 from tiny import build_model, build_trainer, review_data, table
+from two_ranks import on_two_ranks
 
 from hf_robust.attacks import Victim, Vote, VotingVictim
 from hf_robust.callbacks import AttackCallback, CertifyCallback, RunCardCallback
@@ -104,11 +102,7 @@ def test_a_killed_certification_goes_on_where_it_stopped(tmp_path: Path, monkeyp
 
 @pytest.mark.slow
 def test_two_ranks_give_the_certificates_of_one_process(tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HERE.parents[1]}:{HERE.parent}:{HERE}"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    script = [str(HERE / "certify_on_two_ranks.py"), str(tmp_path / "two")]
-    done = subprocess.run([*command, *script], env=environment, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-3000:]
+    on_two_ranks(HERE / "certify_on_two_ranks.py", str(tmp_path / "two"), output=tmp_path / "two")
     one = trainer_of(tmp_path / "one")
     attach_attacks(one, votes=5)
     attach_certificates(one)

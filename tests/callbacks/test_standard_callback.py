@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from test_attack_callback import HERE, ROWS, assert_same_results, attacked, attacks, evaluations
+from test_attack_callback import ROWS, assert_same_results, attacked, attacks, evaluations
 from tiny import SYNONYMS, table
+from two_ranks import on_two_ranks
 
 from hf_robust.attacks import ATTACKS, Cascade, Resources
 from hf_robust.attacks.building import with_bug_fixes
@@ -60,12 +59,7 @@ def test_equal_weights_are_not_attacked_again(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_two_ranks_give_the_standard_of_one_process(tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": f"{HERE.parents[1]}:{HERE.parent}:{HERE}"}
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    done = subprocess.run(
-        [*command, __file__, str(tmp_path / "two")], env=environment, capture_output=True, text=True, timeout=240
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
+    on_two_ranks(Path(__file__), str(tmp_path / "two"), output=tmp_path / "two")
     run(tmp_path / "one").evaluate()
     files = [tmp_path / name / "attack_results" / "epoch-0" / "standard.jsonl" for name in ("one", "two")]
     assert_same_results(*map(read_records, files))

@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +27,7 @@ from tiny import (
     table,
 )
 from transformers import TrainerCallback
+from two_ranks import on_two_ranks
 
 from hf_robust.attacks import ATTACKS, Resources, Victim
 from hf_robust.callbacks import RunCardCallback
@@ -615,25 +614,14 @@ def test_a_data_set_of_pairs_padded_to_full_length_trains(tmp_path: Path) -> Non
 def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """The folder and the outcome of one launch, which ends with an error on both ranks."""
     folder = tmp_path_factory.mktemp("two_ranks")
-    paths = f"{HERE.parents[1]}:{HERE.parent}:{HERE}"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    # The launch must end by itself: a rank that waits for a failed one would wait until the timeout.
-    finished = subprocess.run(
-        [*command, str(HERE / "generate_on_two_ranks.py"), str(folder)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert (folder / "1.json").is_file(), finished.stderr[-4000:]
+    finished = on_two_ranks(HERE / "generate_on_two_ranks.py", str(folder), output=folder, code=1)
+    assert (folder / "1.json").is_file(), finished.stderr[:8000]
     return folder, finished
 
 
 @pytest.mark.slow
 def test_two_ranks_fail_together_in_one_sentence(two_ranks: tuple[Path, Any]) -> None:
     _, finished = two_ranks
-    assert finished.returncode == 1
     assert finished.stderr.count("ValueError: scripted found no adversarial example among 16 texts") >= 1
 
 

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from shard_on_two_ranks import RUNS, attacked_trainer, options_of
 from tiny import build_model, build_trainer, weights
+from two_ranks import on_two_ranks
 
 from hf_robust.attacks import weights_hash
 from hf_robust.modules.auxiliary import PEER_FOLDER
@@ -27,11 +28,10 @@ FSDP = {"fsdp": "full_shard", "fsdp_config": {"version": 2}}
 
 
 @pytest.fixture(scope="module")
-def sharded(launch_two_ranks: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which two ranks trained each run in shards."""
     folder: Path = tmp_path_factory.mktemp("sharded")
-    finished = launch_two_ranks("shard_on_two_ranks.py", folder)
-    assert finished.returncode == 0, finished.stderr[-4000:]
+    on_two_ranks(Path(__file__).with_name("shard_on_two_ranks.py"), str(folder), output=folder)
     return folder
 
 
