@@ -127,12 +127,11 @@ class Plan:
             flags = self.scale.model_flags(self.item, name, self.instead)
             own = self.item.models[name]
             if flags is None:
-                lines.append(f"Left out: {own.get(MODEL, name)}, which has no stand-in at this scale.")
+                lines.append(f"Left out at this scale: {own.get(MODEL, name)}, which has no stand-in.")
             elif flags != own:
                 others = [flag for flag in flags if flag != MODEL and flags[flag] != own.get(flag)]
                 at = ", ".join(f"{flag.replace('_', ' ')} {flags[flag]}" for flag in others)
-                short = "/".join(Path(str(flags[MODEL])).parts[-2:])
-                lines.append(f"Model: {short}{at and f' at {at}'} in place of {own[MODEL]}.")
+                lines.append(f"Model: {_short(flags[MODEL])}{at and f' at {at}'} in place of {own[MODEL]}.")
         return [
             *lines,
             *self._fewer_rows(),
@@ -145,7 +144,7 @@ class Plan:
         for data in self.item.data:
             known, rows = catalog()[data], self.scale.rows
             if data not in self.data:
-                yield f"Left out: {known['title']}, which takes too long at this scale."
+                yield f"Left out at this scale: {known['title']}."
             elif rows is not None and rows < known["rows"]:
                 yield f"Rows: at most {rows:,} of {known['rows']:,} of {known['title']}."
 
@@ -161,7 +160,8 @@ class Plan:
     def _shorter(self) -> Iterator[str]:
         has_one = any(flag in point.flags for point in self.points.values() for flag in LENGTH_FLAGS)
         if has_one and self.scale.lengths != 1.0:
-            yield f"Lengths of adversaries: times {self.scale.lengths:g}, as the smaller model's word vectors are."
+            model = _short(self.scale.stand_in(None))
+            yield f"Lengths of adversaries: times {self.scale.lengths:g}, as the word vectors of {model} are."
 
     def hours(self) -> float:
         """Estimate of the hours of all runs on two CPU cores, from the seconds of a run, of a row and of a text."""
@@ -189,3 +189,8 @@ def _named(value: Any, data: str) -> Any:
     if isinstance(value, list):
         return [_named(item, data) for item in value]
     return value.replace(SET, data.removesuffix("_mm")) if isinstance(value, str) else value
+
+
+def _short(model: Any) -> str:
+    """The last two parts of a model's name or folder."""
+    return "/".join(Path(str(model)).parts[-2:])
