@@ -222,7 +222,8 @@ def test_the_ablation_without_the_twins_loss_is_above_the_whole() -> None:
 
 def test_the_remark_on_C9_names_the_rivals_that_taichi_is_below() -> None:
     rows = read(study.RESULTS / study_page.FILE)["C9"]["checks"]
-    above = {row["runs"][0] for row in rows if row["high"] < 0 and row["quantity"] != "accuracy"}
+    told = [row for row in rows if row["quantity"] != "accuracy" and row["verdict"] != VOID]  # not near chance
+    above = {row["runs"][0] for row in told if row["high"] < 0}
     said = read(study_page.REMARKS)["C9"].partition("taichi is below ")[2].partition(" under some attack")[0]
     assert set(said.replace(" and ", ", ").split(", ")) == above
     assert [row["text"] for row in rows if row["verdict"] == FAILS] == ["taichi above ada: textfooler (trained on)"]
