@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from benchmarks.study.stored import COMMITTED, commit, unpack
+from benchmarks.study.stored import COMMITTED, EXPERIMENTS, commit, unpack
 
 CARD, HISTORY = {"method": "normal", "seed": 1, "accuracy": 0.1 + 0.2}, [{"epoch": 1.0}, {"epoch": 2.0, "name": "é"}]
 
@@ -58,4 +58,6 @@ def test_the_committed_results_pack_to_themselves(tmp_path: Path) -> None:
     commit(folder, packed)
     for path in COMMITTED.glob("*.jsonl"):
         assert (packed / path.name).read_bytes() == path.read_bytes(), path.name
-    assert sum(path.is_file() for path in COMMITTED.rglob("*")) <= 70
+    runs = {path.stem for path in COMMITTED.glob("*.jsonl")} - {"attack_identity"}
+    assert runs <= {path.stem for path in EXPERIMENTS.glob("*.json")}  # one file for each experiment, not for each run
+    assert sum(path.is_file() and path.suffix != ".jsonl" for path in COMMITTED.rglob("*")) <= 35
