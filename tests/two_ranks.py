@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -27,8 +28,8 @@ def on_two_ranks(
 ) -> subprocess.CompletedProcess[str]:
     """Run a script on two ranks until it ends; returns what it printed.
 
-    The threads in which torch sends tensors between CPUs (gloo) abort a process once in some tens of starts. The start
-    is then repeated once, with a warning that has the stacks of the aborted rank.
+    Native code has aborted a rank in the middle of training, for a reason that is not known. The start is then
+    repeated once, with a warning that has the stacks of the aborted rank.
 
     Args:
         output: folder that it writes, empty before each start.
@@ -45,7 +46,12 @@ def on_two_ranks(
         )  # fmt: skip
         if last or ABORTED not in ended.stderr:
             break
-        warnings.warn(f"{script.name} was aborted and starts again: {ended.stderr[:6000]}", stacklevel=2)
-    # The first error, not the errors of ranks that waited for the one which had it.
-    assert ended.returncode == code, ended.stderr[:8000]
+        warnings.warn(f"{script.name} was aborted and starts again: {first_error(ended.stderr)}", stacklevel=2)
+    assert ended.returncode == code, first_error(ended.stderr)
     return ended
+
+
+def first_error(stderr: str) -> str:
+    """The first error and what follows it, without the warnings before it."""
+    start = re.search("terminate called|Fatal Python error|Traceback", stderr)
+    return stderr[start.start() if start else 0 :][:6000]

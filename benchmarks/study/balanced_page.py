@@ -30,11 +30,11 @@ def runs_of_methods(experiment: Path) -> list[Path]:
 
 def setting(run: Path) -> str:
     """Sentence on the data, epochs and attacks of an experiment, read from one of its runs."""
-    card, line = load_run(run).card, load_run(run).published
+    card, history, line = load_run(run).card, load_run(run).history, load_run(run).published
     attacked = ", ".join(f"{rates['num_attacked']:g} by {name}" for name, rates in line["attacks"].items())
     data = card["data"]
     return (
-        f"{data['train_samples']:,} training rows, {line['epoch']:g} epochs, accuracy on "
+        f"{data['train_samples']:,} training rows, {history[-1]['epoch']:g} epochs, accuracy on "
         f"{data['eval_samples']:,} rows, "
         f"{next(iter(line['attacks'].values()))['num_examples']:,} rows handed to each attack "
         f"(attacked in the first run: {attacked}); the BAT authors' tables for both training and attack."

@@ -38,7 +38,7 @@ import torch
 
 from benchmarks.study.packaged import PACKAGED_MODELS, packaged_model
 from benchmarks.study.stored import RESULTS, ROOT, commit
-from hf_robust.runs import STATUSES_FILE, load_run, read_json, read_records, status_letters
+from hf_robust.runs import STATUSES_FILE, Run, load_run, read_json, read_records, status_letters
 from hf_robust.sweep.backends import add_backend_flags, opened_backend
 from hf_robust.sweep.place import Backend, LostError, Place
 
@@ -130,15 +130,30 @@ def keeps_model(experiment: Path) -> bool:
     return BASELINE in text or "measures" in json.loads(text)
 
 
+def kept_run(folder: Path) -> Run:
+    """A finished run.
+
+    Raises:
+        ValueError: it was not measured at the step whose weights it kept.
+    """
+    run = load_run(folder)
+    if not run.measured_exactly:
+        raise ValueError(
+            f"{folder} kept the weights of step {run.kept_step}, at which it was not measured: measure as often as it "
+            "saves, by one --eval_strategy and --save_strategy."
+        )
+    return run
+
+
 def attack_records(folder: Path, attack: str) -> Path:
     """File of the records of an attack on the weights that a run kept: those of its last epoch, or of its best."""
-    run = load_run(folder)
+    run = kept_run(folder)
     return run.records_file(run.published, attack)
 
 
 def statuses(folder: Path) -> dict[str, dict[str, str]]:
     """Outcome of each example under each attack on the weights that a run kept, as one letter."""
-    attacks = sorted(load_run(folder).published["attacks"])
+    attacks = sorted(kept_run(folder).published["attacks"])
     return {attack: status_letters(read_records(attack_records(folder, attack))) for attack in attacks}
 
 

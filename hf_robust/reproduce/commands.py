@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from hf_robust import __version__
 from hf_robust.reports.document import Cell, Picture, Section, Table, inline_svg, text_cell
 from hf_robust.reproduce.over_seeds import Lead, over_seeds
 from hf_robust.reproduce.results import Results
@@ -111,16 +112,16 @@ def _meant(word: str, runs: Mapping[str, Run], setting: str, flags: Flags) -> li
 
 
 def printed(words: Sequence[str], folder: Path, runs: Iterable[Run]) -> str:
-    """What a command prints; it is called once, and again if a word or one of the ``runs`` that it reads changes."""
-    kept = read_json(file := folder / PRINTED)
-    if kept.get("words") == [*words] and file.stat().st_mtime > max(_end_of(run) for run in runs):
+    """What a command prints; it is called once, and again if a word, this package or one of its ``runs`` changes."""
+    kept, key = read_json(file := folder / PRINTED), {"words": [*words], "version": __version__}
+    if key.items() <= kept.items() and file.stat().st_mtime > max(_end_of(run) for run in runs):
         return str(kept["printed"])
     command = [sys.executable, "-m", "hf_robust.cli", *words, "--output_dir", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["it printed nothing"])[-1]
         raise ValueError(f"the command of {folder.name} failed: {reason}")
-    write_json(file, {"words": [*words], "printed": done.stdout})
+    write_json(file, {**key, "printed": done.stdout})
     return done.stdout
 
 

@@ -128,6 +128,9 @@ def test_a_run_counts_by_the_epoch_whose_weights_it_kept(
     reproduced.keep(folder, kept := tmp_path / "kept")
     assert accuracy_of(kept) == pytest.approx(accuracy)
     assert read_json(kept / STATUSES_FILE) == {"synonym": {str(idx): letter for idx, letter in enumerate(letters)}}
+    write_json(folder / "run_card.json", {"load_best_model_at_end": True, "best_step": 150})
+    with pytest.raises(ValueError, match="kept the weights of step 150, at which it was not measured"):
+        reproduced.keep(folder, tmp_path / "other")
     assert letters.count("s") / 2 == load_run(kept).published["attacks"]["synonym"]["asr"]
 
 

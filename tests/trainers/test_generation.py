@@ -27,7 +27,7 @@ from tiny import (
     table,
 )
 from transformers import TrainerCallback
-from two_ranks import on_two_ranks
+from two_ranks import first_error, on_two_ranks
 
 from hf_robust.attacks import ATTACKS, Resources, Victim
 from hf_robust.callbacks import RunCardCallback
@@ -615,7 +615,7 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """The folder and the outcome of one launch, which ends with an error on both ranks."""
     folder = tmp_path_factory.mktemp("two_ranks")
     finished = on_two_ranks(HERE / "generate_on_two_ranks.py", str(folder), output=folder, code=1)
-    assert (folder / "1.json").is_file(), finished.stderr[:8000]
+    assert (folder / "1.json").is_file(), first_error(finished.stderr)
     return folder, finished
 
 
