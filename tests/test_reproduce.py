@@ -347,7 +347,19 @@ def test_a_dry_run_lists_runs_hours_and_what_they_read(stage: Stage, capsys: pyt
         and "4 runs in " in printed
         and " hours on two CPU cores." in printed
     )
-    assert "{data}/sst2/train.jsonl.gz" in printed and not stage.names()
+    assert "{data}/sst2/train.jsonl.gz" in printed and not stage.names() and "Cannot run yet" not in printed
+
+
+def test_a_dry_run_says_what_is_missing(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    (stage.folder / "data" / "synonyms.json").unlink()
+    assert command(stage, "small", "table1", "--dry_run") == 0
+    assert "Cannot run yet: --data" in capsys.readouterr().out
+    (stage.folder / "data" / "synonyms.json").touch()
+    words = ["reproduce", "small", "table1", "--dry_run", "--data", str(stage.folder / "data")]
+    for model, shown in (("/a/no/such", "no/such"), ("/none", "/none")):
+        assert main([*words, "--model", model]) == 0
+        said = capsys.readouterr().out
+        assert f"Cannot run yet: there is no {model}: check the path." in said and f"Model: {shown} at" in said
 
 
 def test_the_hours_are_runs_rows_epochs_passes_and_attacked_texts(stage: Stage) -> None:
@@ -361,6 +373,7 @@ def test_the_hours_are_runs_rows_epochs_passes_and_attacked_texts(stage: Stage) 
     "words, sentence",
     [
         (["small", "table1", "--seeds", "2", "1", "2"], "a seed is named twice: 2, 1, 2."),
+        (["small", "table1", "--seeds", "2", "-1"], "seed-1: --seed must be at least 0 and below 4294967296, got -1."),
         (["small", "table9"], "there is no item of small table9: "),
         (["tiny", "table1"], "there is no paper tiny: choose one of small."),
         (["small"], "name a paper and one of its items of small: table1; --list shows all."),

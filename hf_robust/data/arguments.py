@@ -143,6 +143,8 @@ class DataTrainingArguments:
             value = getattr(self, flag)
             if value is not None and value < 1:
                 raise ValueError(f"--{flag} must be at least 1, got {value}; leave it out for the default.")
+        if self.shuffle_seed < 0:
+            raise ValueError(f"--shuffle_seed must be at least 0, got {self.shuffle_seed}.")
 
 
 @dataclass(kw_only=True)

@@ -54,6 +54,8 @@ def lime(
     """
     if samples < 2 or batch_size < 1:
         raise ValueError(f"--samples must be at least 2 and the batch size 1, got {samples} and {batch_size}.")
+    if seed < 0:
+        raise ValueError(f"--seed must be at least 0, got {seed}.")
     if kernel_width <= 0 or ridge < 0:
         raise ValueError(f"kernel_width must be above 0 and ridge not below it, got {kernel_width} and {ridge}.")
     reader = Reader(model, tokenizer, max_length, predict)

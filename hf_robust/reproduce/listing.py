@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from hf_robust.reports import markdown_table
 from hf_robust.reproduce import item as item_files
 from hf_robust.reproduce.item import Item, items, read_item
 from hf_robust.reproduce.layouts import MISSING
-from hf_robust.reproduce.needs import needs
+from hf_robust.reproduce.needs import needs, require_needs
 from hf_robust.reproduce.plan import Plan
 from hf_robust.reproduce.scale import scale_of
-from hf_robust.runs import read_json
+from hf_robust.runs import Flags, read_json
 from hf_robust.sweep.output import fetched
 from hf_robust.sweep.runs import folder_of, is_finished
 
@@ -41,7 +41,7 @@ def table_of_items(papers: Iterable[str]) -> str:
 
 
 def dry_run(plan: Plan, address: str) -> str:
-    """The runs of an item with what they change, what they read, and how long they take.
+    """The runs of an item with what they change, what they read, what of it is missing, and how long they take.
 
     Raises:
         ValueError: the item or a run is wrong.
@@ -50,13 +50,21 @@ def dry_run(plan: Plan, address: str) -> str:
     with fetched(address) as folder:
         folders = [folder_of(folder, point) for point in plan.points.values()]
         rows = [f"{'finished' if is_finished(run) else 'to run  '}  {run.name}" for run in folders]
-    read = needs(point.flags for point in plan.points.values())
+    every = [point.flags for point in plan.points.values()]
     return "\n".join(
         [
             f"{plan.item.source}: {plan.item.title}",
             *plan.changes(),
             *rows,
-            f"Reads: {', '.join(read)}.",
+            f"Reads: {', '.join(needs(every))}.",
+            *_missing(every, plan),
             f"{len(rows)} runs in {address}, about {plan.hours():.1f} hours on two CPU cores.",
         ]
     )
+
+
+def _missing(every: Sequence[Flags], plan: Plan) -> Iterator[str]:
+    try:
+        require_needs(every, plan.files)
+    except ValueError as error:
+        yield f"Cannot run yet: {error}"

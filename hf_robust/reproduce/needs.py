@@ -33,6 +33,9 @@ def require_needs(every: Iterable[Flags], data: Path | None) -> None:
     missing = [name for name in below if data is not None and not (data / name).exists()]
     if missing:
         raise ValueError(f"--data {data} lacks {', '.join(missing)}: add them, or give another folder.")
+    lost = [name for name in found if Path(name).is_absolute() and not Path(name).exists()]
+    if lost:
+        raise ValueError(f"there is no {', '.join(lost)}: check the path.")
     absent = [name for name in found if not name.startswith(DATA) and not _at_hand(name)]
     if absent:
         raise ValueError(

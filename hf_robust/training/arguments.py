@@ -17,6 +17,9 @@ from hf_robust.runs import portable_path, redact
 
 logger = logging.getLogger(__name__)
 
+SEEDS = 2**32
+"""Number of seeds that numpy's generator, which the Trainer seeds, can tell apart."""
+
 
 @dataclass
 class RobustTrainingArguments(TrainingArguments):
@@ -42,6 +45,8 @@ class RobustTrainingArguments(TrainingArguments):
     def __post_init__(self) -> None:
         self._choose_direction(str(self.metric_for_best_model))
         super().__post_init__()
+        if not 0 <= self.seed < SEEDS:
+            raise ValueError(f"--seed must be at least 0 and below {SEEDS}, got {self.seed}.")
         if self.class_weights is not None and not all(weight > 0 for weight in self.class_weights):
             raise ValueError(f"--class_weights must all be above 0, got {self.class_weights}.")
 

@@ -194,6 +194,7 @@ def test_shuffle_is_seeded_and_a_permutation(tmp_path):
         ({"task_name": "sst3"}, "--task_name sst3 is not a GLUE task"),
         ({"glue_dir": "x", "dataset_name": "y"}, "--glue_dir needs a --task_name"),
         ({"dataset_name": "x", "max_seq_length": 0}, "--max_seq_length must be at least 1"),
+        ({"dataset_name": "x", "shuffle_seed": -1}, "--shuffle_seed must be at least 0, got -1"),
         ({"dataset_name": "x", "max_eval_samples": 0}, "--max_eval_samples must be at least 1"),
         ({"dataset_name": "x", "text_column_delimiter": " "}, "needs --text_column_names"),
     ],

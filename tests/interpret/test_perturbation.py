@@ -119,6 +119,7 @@ def test_deletions(words: int, samples: int, seed: int, spare: bool) -> None:
         ({"samples": 1}, "--samples must be at least 2 and the batch size 1, got 1 and 64"),
         ({"kernel_width": 0.0}, "kernel_width must be above 0 and ridge not below it, got 0.0"),
         ({"ridge": -1.0}, "got 0.25 and -1.0"),
+        ({"seed": -1}, "--seed must be at least 0, got -1"),
     ],
 )
 def test_bad_numbers(tokenizer: Any, flags: dict[str, Any], message: str) -> None:

@@ -209,6 +209,12 @@ def test_loader_workers_draw_the_same_views(tmp_path: Path) -> None:
     assert all(torch.equal(batches[0][key], batches[1][key]) for key in batches[0])
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_the_trainer_cannot_set_is_one_sentence(seed: int, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=f"--seed must be at least 0 and below 4294967296, got {seed}."):
+        build_trainer("normal", tmp_path, seed=seed)
+
+
 def test_class_weights_must_fit_the_classes(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--class_weights needs 2 values.*got 3"):
         build_trainer("normal", tmp_path, class_weights=[1.0, 1.0, 1.0]).train()
