@@ -33,6 +33,20 @@ def test_it_describes_the_task_and_names_methods(
     assert "60 training rows, measured with" in shown
 
 
+@pytest.mark.parametrize("name", ["lstm", "cnn"])
+def test_a_new_word_model_gets_the_evidence_of_its_kind(
+    name: str, reviews: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["suggest", "--data", reviews, "--model", name]) == 0
+    assert f"Nearest experiment: {name.upper()} on SST-2 (" in capsys.readouterr().out
+
+
+def test_one_class_is_no_task(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows: list[dict[str, object]] = [{"text": f"some words {number}", "label": 0} for number in range(20)]
+    assert main(["suggest", "--data", write(tmp_path / "rows.jsonl", rows)]) == 2
+    assert "has fewer than two classes: give other --data, or name the column" in capsys.readouterr().err
+
+
 def test_pairs_get_the_evidence_of_pairs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     texts = [(f"A man in coat {number} plays a guitar.", f"Person {number} is asleep.") for number in range(60)]
     rows: list[dict[str, object]] = [

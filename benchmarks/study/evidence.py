@@ -101,12 +101,13 @@ def _attacks(experiment: TextExperiment, name: str) -> set[str]:
 def _described(experiment: TextExperiment) -> Evidence:
     data, args = DATA[_data_name(experiment)], experiment.spec["args"]
     title, kind, parameters = MODELS[args["model_name_or_path"]]
-    card = read(runs_of(experiment.folder, BASELINE)[0] / "run_card.json")["data"]
+    card = read(runs_of(experiment.folder, BASELINE)[0] / "run_card.json")
+    parameters = parameters or card.get("architecture", {}).get("parameters")
     deciding = _deciding(experiment)
     return Evidence(
         name=experiment.name,
         title=f"{title} on {data.title}",
-        task=Task(data.columns, data.classes, card["train_samples"], data.words, kind, parameters),
+        task=Task(data.columns, data.classes, card["data"]["train_samples"], data.words, kind, parameters),
         attack=deciding,
         examples=outcomes(experiment.folder, BASELINE, deciding).shape[1],
         methods=list(_measured(experiment, deciding)),

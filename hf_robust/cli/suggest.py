@@ -24,7 +24,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         metavar="MODEL",
-        help="Folder or Hub id of the model to train; only its configuration is read. Default: any model.",
+        help="Folder or Hub id of the model to train, of which only the configuration is read, or lstm or cnn. "
+        "Default: any model.",
     )
     parser.add_argument(
         "--max_cost",
@@ -74,6 +75,11 @@ def _task(options: argparse.Namespace) -> Task:
             "each, so there is no evidence for this task; train normal and two candidates and compare them."
         )
     classes = len({label_key(label) for label in labels if not is_missing(label)})
+    if classes < 2:
+        raise ValueError(
+            f"{corpus.describe_split(role)} has fewer than two classes: give other --data, or name the column of the "
+            "labels by --label_column_name."
+        )
     architecture, parameters = _model(options.model) if options.model else (None, None)
     return Task(len(texts), classes, len(rows), words, architecture, parameters)
 
@@ -87,11 +93,15 @@ def count_words(text: str) -> float:
     return len(UNSPACED_LETTERS.sub(" ", text).split()) + len(UNSPACED_LETTERS.findall(text)) / 2
 
 
-def _model(source: str) -> tuple[str, int]:
-    """Type and number of parameters of a model, from its configuration alone."""
+def _model(source: str) -> tuple[str, int | None]:
+    """Type and number of parameters of a model, from its configuration; None where they depend on the data."""
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
+    from hf_robust.models import WORD_MODELS
+
+    if source in WORD_MODELS:
+        return WORD_MODELS[source].model_type, None
     try:
         config: Any = AutoConfig.from_pretrained(source)
         with torch.device("meta"):

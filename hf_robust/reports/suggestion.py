@@ -18,6 +18,8 @@ FACTORS = {"rows": 5.0, "words": 3.0, "parameters": 3.0}
 """How far apart two tasks may be in a number before it is named as a difference: our choice."""
 MOST_DIFFERENCES = 2
 """With more differences an experiment counts as another task: our choice."""
+WORD_MODELS = "hf_robust_"
+"""Beginning of the architectures of this package's own models, which read words."""
 NOUNS = {"rows": "training rows", "words": "words in a row", "parameters": "parameters"}
 UNKNOWN = "–"
 
@@ -145,9 +147,24 @@ def differences(task: Task, other: Task) -> list[str]:
 
 
 def nearest(task: Task, evidence: Sequence[Evidence]) -> list[Evidence]:
-    """The experiments on as many text columns, the most similar first: by differences, then by the numbers."""
+    """The experiments on as many text columns, the most similar first: by differences, then by the numbers.
+
+    A pretrained model and a word model (LSTM, CNN), which starts from random weights, are compared last.
+    """
     comparable = [entry for entry in evidence if entry.task.columns == task.columns]
-    return sorted(comparable, key=lambda entry: (len(differences(task, entry.task)), -_similarity(task, entry)))
+    return sorted(
+        comparable,
+        key=lambda entry: (
+            _is_word_model(task, entry.task) != _is_word_model(entry.task, task),
+            len(differences(task, entry.task)),
+            -_similarity(task, entry),
+        ),
+    )
+
+
+def _is_word_model(task: Task, other: Task) -> bool:
+    """Whether the task is of a word model; of an unknown model, whether the other one is."""
+    return (task.architecture or other.architecture or "").startswith(WORD_MODELS)
 
 
 def _similarity(task: Task, entry: Evidence) -> float:

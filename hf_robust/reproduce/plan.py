@@ -101,7 +101,7 @@ class Plan:
         return self.item.columns[column].replace(SET, data.removesuffix("_mm"))
 
     def check(self) -> None:
-        """Parse the runs as the script will, all of one seed and one of each other, and check that they measure the columns.
+        """Parse the runs as the script will: all of one seed and one of each other. They must measure the columns.
 
         Raises:
             ValueError: a flag, a value or a metric is wrong, or the scale has no model of the item.

@@ -96,6 +96,19 @@ def test_the_most_similar_experiment_is_shown_and_others_on_the_same_task_too() 
     assert "It may not hold for you: 20 words in a row, measured with 500." in suggestion(TASK, [longer])
 
 
+@pytest.mark.parametrize("size", [5_000_000, 109_488_002, None])
+def test_a_word_model_is_the_last_evidence_for_a_pretrained_one(size: int | None) -> None:
+    """A CNN on the same texts has fewer differences than BERT on longer ones, and says less of MPNet."""
+    words = dataclasses.replace(TOY, name="cnn", task=dataclasses.replace(TASK, architecture="hf_robust_cnn"))
+    longer = dataclasses.replace(TOY, name="longer", task=dataclasses.replace(TASK, words=500.0))
+    mpnet = dataclasses.replace(TASK, architecture="mpnet", parameters=size)
+    assert [entry.name for entry in nearest(mpnet, [words, longer])] == ["longer", "cnn"]
+    lstm = dataclasses.replace(TASK, architecture="hf_robust_lstm", parameters=size)
+    assert [entry.name for entry in nearest(lstm, [longer, words])] == ["cnn", "longer"]
+    unknown = dataclasses.replace(TASK, architecture=None)
+    assert [entry.name for entry in nearest(unknown, [longer, words])] == ["cnn", "longer"]
+
+
 def test_it_says_when_there_is_no_evidence() -> None:
     pairs = dataclasses.replace(TASK, columns=2)
     assert suggestion(pairs, [TOY]).endswith(f"There is no evidence for pairs of texts. {TRY_YOURSELF}")
