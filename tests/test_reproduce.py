@@ -238,7 +238,7 @@ PAPER = {
     "title": "A paper",
     "citation": "chen2022balanced",
     "args": {"num_train_epochs": 4, "attacks": ["synonym"], "lexicon": "{data}/synonyms.json"},
-    "models": {"bert": {"model_name_or_path": "bert-base-uncased"}},
+    "models": {"bert": {"model_name_or_path": "bert-base-uncased"}, "lstm": {"model_name_or_path": "lstm"}},
     "data": {"sst2": {}},
     "settings": {"normal": {"robust_method": "normal"}, "safer": {"robust_method": "safer"}},
     "sources": {"num_train_epochs": "Section 3", "adv_lr": "Section 9"},
@@ -369,6 +369,22 @@ def test_the_hours_are_runs_rows_epochs_passes_and_attacked_texts(stage: Stage) 
     assert hours == pytest.approx(2 * 2 * (7.0 + 100 * 2 * 1.0 + 50 * 10.0) / 3600)  # settings, seeds
 
 
+def test_a_word_model_costs_what_a_small_network_does_at_every_scale(stage: Stage) -> None:
+    write(stage.folder / "papers" / "small" / "table1.json", {**TABLE, "models": ["lstm"]})
+    item, cheap = read_item("small", "table1"), scales()["tiny"].seconds
+    hours = [
+        Plan(item, Scale("s", models={"lstm": {}}, rows=100, epochs=2, seconds=costs), stage.folder).hours()
+        for costs in (dict.fromkeys(cheap, 1000.0), cheap)
+    ]
+    assert hours[0] == hours[1] < 1
+
+
+def test_a_model_in_place_of_none_is_refused(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    write(stage.folder / "papers" / "small" / "table1.json", {**TABLE, "models": ["lstm"]})
+    assert command(stage, "small", "table1", "--dry_run") == 2
+    assert "would change nothing: table1 is of lstm, which start from random weights." in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "words, sentence",
     [
@@ -376,6 +392,8 @@ def test_the_hours_are_runs_rows_epochs_passes_and_attacked_texts(stage: Stage) 
         (["small", "table1", "--seeds", "2", "-1"], "seed-1: --seed must be at least 0 and below 4294967296, got -1."),
         (["small", "table9"], "there is no item of small table9: "),
         (["tiny", "table1"], "there is no paper tiny: choose one of small."),
+        (["tiny", "--list"], "there is no paper tiny: choose one of small."),
+        (["small", "table9", "--list"], "there is no item of small table9: "),
         (["small"], "name a paper and one of its items of small: table1; --list shows all."),
         (["small", "table1", "--scale", "paper"], "stands in for a smaller scale's model: leave it out"),
         (["small", "table1", "--jobs", "0"], "--jobs must be at least 1"),

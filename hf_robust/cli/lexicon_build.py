@@ -66,7 +66,7 @@ def run(options: argparse.Namespace) -> str:
     """
     if (options.source is None) == (options.safer is None):
         given = "both" if options.safer else "neither"
-        raise ValueError(f"a table is built from SOURCE or from --safer VECTORS, and {given} was given: give one.")
+        raise ValueError(f"a table is built from SOURCE or from --safer VECTORS, got {given}: give one.")
     foreign = [name for name in (_OF_TABLES if options.safer else _OF_SAFER) if getattr(options, name) is not None]
     if foreign:
         way = "without" if options.safer else "with"

@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> str:
     Raises:
         ValueError: there is no such item, something that it needs is missing (then nothing has run), or runs failed.
     """
-    from hf_robust.reproduce.item import items, papers, read_item, with_seeds
+    from hf_robust.reproduce.item import items, read_item, with_seeds
     from hf_robust.reproduce.layouts import READ_MODELS, missing_tool
     from hf_robust.reproduce.listing import dry_run, table_of_items
     from hf_robust.reproduce.needs import require_needs
@@ -70,17 +70,13 @@ def run(options: argparse.Namespace) -> str:
     from hf_robust.sweep.copies import is_address
 
     if options.list:
-        return table_of_items([options.paper] if options.paper else papers())
+        return table_of_items(options.paper, options.item)
     if options.paper is None or options.item is None:
         known = options.paper and f" of {options.paper}: {', '.join(items(options.paper))}"
         raise ValueError(f"name a paper and one of its items{known or ''}; --list shows all.")
     check_backend_flags(options)
     item = with_seeds(read_item(options.paper, options.item), options.seeds)
     plan = Plan(item, scale_of(item, options.scale), options.data, options.model)
-    if options.model is not None and plan.scale.whole:
-        raise ValueError(
-            f"--model {options.model} stands in for a smaller scale's model: leave it out at --scale paper."
-        )
     address = options.output_dir or f"output/reproduce/{options.paper}-{options.scale}"
     sentence = missing_tool(plan.item)
     if options.dry_run:

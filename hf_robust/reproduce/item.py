@@ -78,7 +78,12 @@ def papers() -> list[str]:
 
 
 def items(paper: str) -> list[str]:
-    """Names of a paper's items, tables first, in the order of their numbers."""
+    """Names of a paper's items, tables first, in the order of their numbers.
+
+    Raises:
+        ValueError: there is no such paper.
+    """
+    _require(paper, papers(), "paper")
     names = [path.stem for path in (PAPERS / paper).glob("*.json") if path.name != PAPER_FILE]
     return sorted(names, key=lambda name: (not name.startswith("table"), _number(name), name))
 
@@ -89,7 +94,6 @@ def read_item(paper: str, name: str) -> Item:
     Raises:
         ValueError: there is no such paper or item, or its file is wrong.
     """
-    _require(paper, papers(), "paper")
     _require(name, items(paper), f"item of {paper}")
     file = PAPERS / paper / f"{name}.json"
     try:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from hf_robust.reports import markdown_table
 from hf_robust.reproduce import item as item_files
-from hf_robust.reproduce.item import Item, items, read_item
+from hf_robust.reproduce.item import Item, items, papers, read_item
 from hf_robust.reproduce.layouts import MISSING
 from hf_robust.reproduce.needs import needs, require_needs
 from hf_robust.reproduce.plan import Plan
@@ -29,14 +29,21 @@ def recorded_scales(item: Item) -> list[str]:
     return found
 
 
-def table_of_items(papers: Iterable[str]) -> str:
-    """A Markdown table: each item, what it shows, what it waits for, and the scales at which it was run here."""
+def table_of_items(paper: str | None = None, name: str | None = None) -> str:
+    """A Markdown table: each item, what it shows, what it waits for, and the scales at which it was run here.
+
+    Args:
+        paper: the only paper to list.
+        name: the only item of that paper to list.
+
+    Raises:
+        ValueError: there is no such paper or item.
+    """
     rows = []
-    for paper in papers:
-        for name in items(paper):
-            item = read_item(paper, name)
+    for one in [paper] if paper else papers():
+        for item in [read_item(one, name)] if name else [read_item(one, known) for known in items(one)]:
             state = f"waits for: {MISSING[item.layout]}" if item.layout in MISSING else ""
-            rows.append([paper, name, item.title, ", ".join(recorded_scales(item)) or state or "not run here"])
+            rows.append([one, item.name, item.title, ", ".join(recorded_scales(item)) or state or "not run here"])
     return markdown_table(["paper", "item", "shows", "run here at"], rows)
 
 

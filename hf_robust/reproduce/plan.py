@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hf_robust.reproduce.item import Item, shared_file
-from hf_robust.reproduce.scale import EPOCHS, LENGTH_FLAGS, MODEL, Scale, shrink
+from hf_robust.reproduce.needs import BUILT_IN_MODELS
+from hf_robust.reproduce.scale import EPOCHS, LENGTH_FLAGS, MODEL, Scale, scales, shrink
 from hf_robust.runs import Flags
 from hf_robust.sweep.checks import check_metric, check_point, quiet_parsing
 from hf_robust.sweep.file import Point
@@ -104,12 +105,22 @@ class Plan:
         """Parse the runs as the script will: all of one seed and one of each other. They must measure the columns.
 
         Raises:
-            ValueError: a flag, a value or a metric is wrong, or the scale has no model of the item.
+            ValueError: a flag, a value or a metric is wrong, the scale has no model of the item, or no stand-in that
+                ``instead`` could take the place of.
         """
+        if self.instead is not None and self.scale.whole:
+            raise ValueError(
+                f"--model {self.instead} stands in for a smaller scale's model: leave it out at --scale paper."
+            )
         if not self.models:
             raise ValueError(
                 f"{self.item.source} is of {', '.join(self.item.models)}, for which --scale {self.scale.name} has no "
                 "smaller model: use --scale paper."
+            )
+        if self.instead is not None and not any((self.scale.models or {})[name] for name in self.models):
+            raise ValueError(
+                f"--model {self.instead} would change nothing: {self.item.name} is of {', '.join(self.models)}, which "
+                "start from random weights. Leave it out."
             )
         first_of_seed = {cell.seed: cell for cell in reversed(self.points)}
         with quiet_parsing():
@@ -171,7 +182,9 @@ class Plan:
         return sum(of_settings.values()) * len(self.item.seeds) / 3600
 
     def _seconds(self, cell: Cell) -> float:
-        point, costs = self.points[cell], self.scale.seconds
+        point = self.points[cell]
+        # A word model costs about what the model of the smallest scale does.
+        costs = (scales()["tiny"] if point.flags[MODEL] in BUILT_IN_MODELS else self.scale).seconds
         arguments = check_point(point, Path("data"))
         rows = min(catalog()[cell.data]["rows"], point.flags.get("max_train_samples", 10**9))
         passes = arguments.method.step_passes(arguments.training).steps_of_normal

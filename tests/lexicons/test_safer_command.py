@@ -44,7 +44,7 @@ def test_the_sets_are_those_of_the_function(kind, files, capsys):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["builtin"], "and both was given: give one"),
+        (["builtin"], "got both: give one"),
         (["--k", "3"], "--k is read only without --safer"),
         (["--relation", "antonym"], "sets are of synonyms: leave out --relation antonym"),
         (["--similarity", "2"], "with a similarity above 2, so nothing was written: lower --similarity"),
@@ -61,7 +61,7 @@ def test_wrong_input_is_one_sentence_and_writes_nothing(flags, message, files, c
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "and neither was given: give one"),
+        ([], "got neither: give one"),
         (["--safer", "v.npz"], "--safer needs --texts FILE"),
         (["builtin", "--texts", "t.csv"], "--texts is read only with --safer"),
         (["--safer", "builtin", "--texts", "train.jsonl"], "built from word vectors, got 'builtin'"),
