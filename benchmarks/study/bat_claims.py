@@ -196,9 +196,9 @@ def difference_of_differences(experiment: TextExperiment, models: tuple[str, ...
     return Comparison(difference, a.shape[1], tuple(seeds), variance=variance)
 
 
-def summed_rates(outcomes: Outcomes) -> Outcomes:
+def summed_rates(outcomes: Outcomes, times: Outcomes | None = None) -> Outcomes:
     """(...,) rates summed over settings, from outcomes (..., examples, settings)."""
-    summed: Outcomes = rates(np.moveaxis(outcomes, -1, 0)).sum(axis=0)
+    summed: Outcomes = rates(np.moveaxis(outcomes, -1, 0), times).sum(axis=0)
     return summed
 
 

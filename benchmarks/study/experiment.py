@@ -32,7 +32,7 @@ from benchmarks.study.power import Variance, linear_parts, variance_of
 from benchmarks.study.stored import EXPERIMENTS, RESULTS
 from hf_robust.metrics import Difference, paired_difference, wilson_interval
 from hf_robust.metrics.guessing import least_accuracy
-from hf_robust.metrics.paired import POINTS, Outcomes, rates
+from hf_robust.metrics.paired import POINTS, rates
 from hf_robust.reports import load_evaluated
 from hf_robust.runs import STATUSES_FILE, Run
 
@@ -233,12 +233,13 @@ def compare_values(
     columns = sorted({idx for both in known.values() for side in both for idx in side}, key=int)
     sides = [np.array([[both[at].get(idx, np.nan) for idx in columns] for both in known.values()]) for at in (0, 1)]
     parts = (linear_parts(sides[1]) - linear_parts(sides[0])) * (scale / POINTS)
-    scaled: Callable[[Outcomes], Outcomes] = lambda outcomes: rates(outcomes) * (scale / POINTS)  # noqa: E731
     counts = [len(side) for both in known.values() for side in both]
     seeds = tuple(map(seed_of, known))
     unit = "points" if scale == POINTS else "nats"
     variance = variance_of(parts).per(min(counts) / len(columns))
-    return Comparison(paired_difference(*sides, scaled), min(counts), seeds, unit, variance)
+    # A mean is linear, so its interval is scaled with the values.
+    difference = paired_difference(*(side * (scale / POINTS) for side in sides), rates)
+    return Comparison(difference, min(counts), seeds, unit, variance)
 
 
 def compare(experiment: TextExperiment, first: str, second: str, quantity: str) -> Comparison | None:

@@ -11,7 +11,6 @@ the runs that it needs are missing. C8 to C12 are in `benchmarks.study.taichi_cl
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +42,7 @@ from benchmarks.study.stored import EXPERIMENTS, RESULTS
 from benchmarks.study.taichi_claims import c8, c9, c10, c11, c12
 from benchmarks.study.voids import ASIDE, UNTRAINED
 from hf_robust.metrics import paired_difference
-from hf_robust.metrics.paired import POINTS, Outcomes
+from hf_robust.metrics.paired import POINTS, rates
 
 FILE = "text_claims.json"
 UNTRAINED_FLAT = f"flat{UNTRAINED}"
@@ -205,9 +204,8 @@ def masked_drop(experiment: TextExperiment) -> Comparison | None:
     if not runs:
         return None
     clean, masked = (np.array([list(by_row(run, side).values()) for run in runs.values()]) for side in SIDES)
-    accuracy: Callable[[Outcomes], Outcomes] = lambda right: right.mean(axis=-1)  # noqa: E731
     variance = variance_of(POINTS * (masked - clean))
-    return Comparison(paired_difference(clean, masked, accuracy), clean.shape[1], tuple(runs), variance=variance)
+    return Comparison(paired_difference(clean, masked, rates), clean.shape[1], tuple(runs), variance=variance)
 
 
 # ---- all of them ----

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -25,29 +25,43 @@ class Difference(NamedTuple):
     by_seed: list[float]
 
 
-def rates(outcomes: Outcomes) -> Outcomes:
-    """(...,) success rate over the attacked examples; nan if there are none."""
-    attacked = (~np.isnan(outcomes)).sum(axis=-1)
-    empty: Outcomes = np.full(outcomes.shape[:-1], np.nan)
-    shares: Outcomes = np.divide(np.nansum(outcomes, axis=-1), attacked, out=empty, where=attacked > 0)
+class Measure(Protocol):
+    """A quantity of (..., examples) outcomes, such as a rate: (...,).
+
+    With ``times``, (draws, examples), how often a draw has each example, it is that of each draw: (..., draws).
+    """
+
+    def __call__(self, outcomes: Outcomes, times: Outcomes | None = None, /) -> Outcomes: ...
+
+
+def rates(outcomes: Outcomes, times: Outcomes | None = None) -> Outcomes:
+    """(...,) success rate over the attacked examples, or mean of other values; nan if there are none."""
+    attacked = _sum(~np.isnan(outcomes), times)
+    empty: Outcomes = np.full(attacked.shape, np.nan)
+    shares: Outcomes = np.divide(_sum(np.nan_to_num(outcomes), times), attacked, out=empty, where=attacked > 0)
     return shares
 
 
-def robust(outcomes: Outcomes) -> Outcomes:
+def robust(outcomes: Outcomes, times: Outcomes | None = None) -> Outcomes:
     """(...,) robust accuracy: share of all examples that are correct and withstood the attack."""
-    shares: Outcomes = (outcomes == 0.0).mean(axis=-1)
+    shares: Outcomes = _sum(outcomes == 0.0, times) / outcomes.shape[-1]
     return shares
 
 
-def paired_difference(base: Outcomes, other: Outcomes, measure: Callable[[Outcomes], Outcomes]) -> Difference:
+def _sum(values: Outcomes, times: Outcomes | None) -> Outcomes:
+    summed: Outcomes = values.sum(axis=-1) if times is None else values @ times.T
+    return summed
+
+
+def paired_difference(base: Outcomes, other: Outcomes, measure: Measure) -> Difference:
     """Difference of a rate over (seeds, examples) with its 95 % bootstrap interval over examples.
 
     Each drawn example brings its outcomes under every seed of both methods; seeds are averaged. If no outcome differs,
     the interval is a point; it says nothing about other examples.
     """
     by_seed = POINTS * (measure(other) - measure(base))
-    draws = _draws(base.shape[1])
-    means = (measure(other[:, draws]) - measure(base[:, draws])).mean(axis=0)
+    times = _draws(base.shape[1])
+    means = (measure(other, times) - measure(base, times)).mean(axis=0)
     # A draw without any attacked example has no rate.
     low, high = POINTS * np.nanpercentile(means, [2.5, 97.5])
     return Difference(float(by_seed.mean()), float(low), float(high), by_seed.tolist())
@@ -55,9 +69,9 @@ def paired_difference(base: Outcomes, other: Outcomes, measure: Callable[[Outcom
 
 @lru_cache(maxsize=4)
 def _draws(examples: int) -> Outcomes:
-    """(draws, examples) row numbers, the same for every comparison with this number of examples."""
-    drawn: Outcomes = np.random.default_rng(0).integers(0, examples, size=(DRAWS, examples))
-    return drawn
+    """(draws, examples) how often each draw has each example, the same for every comparison of as many examples."""
+    drawn = np.random.default_rng(0).integers(0, examples, size=(DRAWS, examples))
+    return np.array([np.bincount(rows, minlength=examples) for rows in drawn], dtype=float)
 
 
 def mcnemar_exact(first_only: int, second_only: int) -> float:

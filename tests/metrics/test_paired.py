@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import warnings
+from collections.abc import Callable
 from math import comb
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hf_robust.metrics import AttackRecord, holm, mcnemar_exact, paired_difference
-from hf_robust.metrics.paired import rates, robust
+from hf_robust.metrics.paired import DRAWS, rates, robust
 from hf_robust.runs import read_statuses, status_letters
 
 NAN = np.nan
@@ -51,6 +54,32 @@ def test_difference_is_exact_and_its_interval_is_that_of_the_discordant_counts()
     assert found.value == pytest.approx(10.0) and found.by_seed == pytest.approx([10.0])
     half = 100 * 1.96 * (0.1 * 0.9 / 100) ** 0.5
     assert found.low == pytest.approx(10 - half, abs=1.5) and found.high == pytest.approx(10 + half, abs=1.5)
+
+
+@given(
+    st.integers(1, 3).flatmap(
+        lambda seeds: st.tuples(
+            *[
+                st.lists(
+                    st.lists(st.sampled_from([0.0, 1.0, NAN]), min_size=7, max_size=7), min_size=seeds, max_size=seeds
+                )
+                for _ in range(2)
+            ]
+        )
+    ),
+    st.sampled_from([rates, robust]),
+)
+def test_the_interval_is_that_of_examples_drawn_one_by_one(
+    outcomes: tuple[list[list[float]], list[list[float]]], measure: Callable[[Any], Any]
+) -> None:
+    base, other = map(np.array, outcomes)
+    drawn = np.random.default_rng(0).integers(0, 7, size=(DRAWS, 7))
+    means = (measure(other[:, drawn]) - measure(base[:, drawn])).mean(axis=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # draws without any attacked example
+        found = paired_difference(base, other, measure)
+        expected = 100 * np.nanpercentile(means, [2.5, 97.5])
+    np.testing.assert_array_equal([found.low, found.high], expected)
 
 
 def test_skipped_examples_are_no_success_and_not_robust() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from hf_robust.metrics import Transition
-from hf_robust.metrics.paired import Difference, Outcomes, paired_difference, rates, robust
+from hf_robust.metrics.paired import Difference, Measure, Outcomes, paired_difference, rates, robust
 from hf_robust.reports.sanity.evidence import Key, MeasuredAttack
 
 SIGNIFICANT = 0.05
@@ -60,7 +60,7 @@ class Compared(NamedTuple):
 def compare(
     first: MeasuredAttack,
     second: MeasuredAttack,
-    measure: Callable[[Outcomes], Outcomes] = rates,
+    measure: Measure = rates,
     budget: int | None = None,
 ) -> Compared | None:
     """Compare two measured attacks; None if they share no example or have neither records nor statuses.
@@ -88,7 +88,7 @@ def within(measured: MeasuredAttack, budget: int) -> dict[Key, float]:
 def compare_outcomes(
     first: Mapping[Key, float] | Mapping[int, float],
     second: Mapping[Key, float] | Mapping[int, float],
-    measure: Callable[[Outcomes], Outcomes] = rates,
+    measure: Measure = rates,
 ) -> Compared | None:
     """Compare two attacks by the outcomes of their examples."""
     keys = [key for key in first if key in second]
@@ -100,9 +100,7 @@ def compare_outcomes(
     return Compared(values[0], values[1], paired_difference(base, other, measure), len(keys), transition.mcnemar_p)
 
 
-def _counted(
-    base: Outcomes, other: Outcomes, measure: Callable[[Outcomes], Outcomes]
-) -> tuple[list[bool], list[bool]]:
+def _counted(base: Outcomes, other: Outcomes, measure: Measure) -> tuple[list[bool], list[bool]]:
     """Binary outcomes of each side for McNemar's test of the compared rate."""
     if measure is robust:
         return (base == 0.0).tolist(), (other == 0.0).tolist()
