@@ -491,6 +491,19 @@ def test_errors_are_one_line_and_code_2(
     assert message in error and error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["trigger", "m"], ["certify", "m"], ["challenge", "m"], ["lexicon", "split", "builtin"], ["interpret", "space"]],
+)
+@pytest.mark.parametrize("seed", ["-1", "4294967296"])
+def test_a_seed_that_no_generator_takes_is_refused(
+    words: list[str], seed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([*words, "--seed", seed])
+    assert f"argument --seed: must be at least 0 and below 4294967296, got {seed}" in capsys.readouterr().err
+
+
 def test_help_is_fast_and_a_wrong_command_is_refused() -> None:
     code = "import sys, hf_robust.cli.main as c; c.build_parser(['report']); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hf_robust.cli.certify_results import about_attacks, legend_of_masks, legend_of_swaps, table_of
-from hf_robust.cli.flags import add_checkpoint_flags, from_flags, output_folder
+from hf_robust.cli.flags import add_checkpoint_flags, add_seed, from_flags, output_folder
 
 if TYPE_CHECKING:
     from hf_robust.attacks import AttackArguments, Example, Victim
@@ -87,9 +87,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     vote.add_argument(
         "--num_examples", type=int, default=500, help="Number of texts to certify; 0 for all. Default: 500."
     )
-    vote.add_argument(
-        "--seed", type=int, default=0, help="Seed for the choice of texts and for the draws. Default: 0."
-    )
+    add_seed(vote, "for the choice of texts and for the draws")
     _add_attack_flags(parser.add_argument_group("attacks"))
 
 

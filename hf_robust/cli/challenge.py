@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_robust.cli.flags import add_checkpoint_flags, from_flags, output_folder
+from hf_robust.cli.flags import add_checkpoint_flags, add_seed, from_flags, output_folder
 
 if TYPE_CHECKING:
     from hf_robust.attacks import Example
@@ -39,12 +39,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--num_examples", type=int, default=0,
         help="Maximum number of texts, drawn by --seed; 0 for all. Default: 0.",
     )  # fmt: skip
-    group.add_argument(
-        "--seed",
-        type=int,
-        default=0,
-        help="Seed for the choice of texts, and of tokens with --mask random. Default: 0.",
-    )
+    add_seed(group, "for the choice of texts, and of tokens with --mask random")
 
 
 def run(options: argparse.Namespace) -> str:

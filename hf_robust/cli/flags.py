@@ -134,6 +134,21 @@ def add_device(parser: argparse._ActionsContainer, model: str = "the model runs"
     )
 
 
+def add_seed(parser: argparse._ActionsContainer, of: str, default: int | None = 0) -> None:
+    """The seed, of what the help says; ``default`` may be None to tell whether it was given."""
+    parser.add_argument("--seed", type=seed, default=default, metavar="INT", help=f"Seed {of}. Default: 0.")
+
+
+def seed(text: str) -> int:
+    """Read a seed that all generators take."""
+    from hf_robust.runs import SEEDS
+
+    number = int(text)
+    if not 0 <= number < SEEDS:
+        raise argparse.ArgumentTypeError(f"must be at least 0 and below {SEEDS}, got {number}")
+    return number
+
+
 def from_flags(kind: Callable[..., Built], options: argparse.Namespace, **given: Any) -> Built:
     """Build a dataclass from the flags that have the names of its fields, and from fields that are ``given``."""
     names = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hf_robust.cli.flags import add_language, shorten_usage
+from hf_robust.cli.flags import add_language, add_seed, shorten_usage
 
 if TYPE_CHECKING:
     from hf_robust.words import WordRule
@@ -60,7 +60,7 @@ def _add_split_flags(split: argparse.ArgumentParser) -> None:
     split.add_argument(
         "--share", type=float, default=0.5, help="Share of the table that goes to train.json. Default: 0.5."
     )
-    split.add_argument("--seed", type=int, default=0, help="Seed of the random split. Default: 0.")
+    add_seed(split, "of the random split")
     split.add_argument(
         "--by",
         choices=("substitutes", "words"),

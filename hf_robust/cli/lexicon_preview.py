@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from hf_robust.cli.flags import DATA_SOURCES, add_column_flags
+from hf_robust.cli.flags import DATA_SOURCES, add_column_flags, add_seed
 
 if TYPE_CHECKING:
     from hf_robust.attacks import Attack
@@ -58,7 +58,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--top", type=int, default=TOP, help=f"Number of swaps to print, most frequent first. Default: {TOP}."
     )
-    parser.add_argument("--seed", type=int, default=0, help="Seed of the random views. Default: 0.")
+    add_seed(parser, "of the random views")
 
 
 class Preview(NamedTuple):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hf_robust.cli.flags import add_checkpoint_flags, from_flags, output_folder
+from hf_robust.cli.flags import add_checkpoint_flags, add_seed, from_flags, output_folder
 
 if TYPE_CHECKING:
     from hf_robust.attacks import Example
@@ -38,9 +38,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--num_examples", type=int, default=0,
         help="Maximum number of rows to measure, drawn by --seed; 0 for all. Default: 0.",
     )  # fmt: skip
-    group.add_argument(
-        "--seed", type=int, default=0, help="Seed for the choice of rows and of the random control. Default: 0."
-    )
+    add_seed(group, "for the choice of rows and of the random control")
 
 
 class Rows(NamedTuple):

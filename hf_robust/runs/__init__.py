@@ -13,6 +13,7 @@ from hf_robust.runs.card import (
 )
 from hf_robust.runs.command import (
     PLACEHOLDERS,
+    SEEDS,
     TRAIN_COMMAND,
     Flags,
     command_words,
@@ -129,6 +130,7 @@ __all__ = [
     "Run",
     "RunCard",
     "SCRIPT_LENGTH",
+    "SEEDS",
     "attack_names",
     "each_record",
     "balanced_shares",

@@ -83,6 +83,8 @@ _PLACEHOLDER_FLAGS = {
     "MODEL_DIR": ("", "model_name_or_path", "config_name", "tokenizer_name", "view_victim", "twin"),
 }
 _OTHER_PLACEHOLDER = "FILES_DIR"
+SEEDS = 2**32
+"""Number of seeds that numpy's generators, which the Trainer and scikit-learn use, can tell apart."""
 PLACEHOLDERS = re.compile(rf"\b(?:{'|'.join([*_PLACEHOLDER_FLAGS, _OTHER_PLACEHOLDER])})(?:_\d+)?(?=/)")
 """Placeholders in a command for folders outside the working folder; the user fills them in."""
 

@@ -13,12 +13,9 @@ from transformers.trainer_utils import HubStrategy
 
 from hf_robust.lexicons import Lexicon
 from hf_robust.metrics.keys import lower_is_better
-from hf_robust.runs import portable_path, redact
+from hf_robust.runs import SEEDS, portable_path, redact
 
 logger = logging.getLogger(__name__)
-
-SEEDS = 2**32
-"""Number of seeds that numpy's generator, which the Trainer seeds, can tell apart."""
 
 
 @dataclass

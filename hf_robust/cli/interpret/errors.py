@@ -13,6 +13,7 @@ from hf_robust.cli.flags import (
     add_class_names,
     add_column_flags,
     add_device,
+    add_seed,
     add_text_length,
     from_flags,
 )
@@ -52,7 +53,7 @@ def add_errors_flags(parser: argparse.ArgumentParser) -> None:
     data.add_argument(
         "--num_examples", type=int, help="Maximum number of texts of --data, drawn by --seed. Default: all."
     )
-    data.add_argument("--seed", type=int, help="Seed for the choice of texts. Default: 0.")
+    add_seed(data, "for the choice of texts", default=None)
     data.add_argument(
         "--batch_size", type=int, help=f"Texts in a batch, for the measured steps per second. Default: {BATCH}."
     )

@@ -17,6 +17,7 @@ from hf_robust.cli.flags import (
     add_column_flags,
     add_device,
     add_language,
+    add_seed,
     add_text_length,
 )
 from hf_robust.cli.interpret.errors import add_errors_flags, errors
@@ -38,7 +39,7 @@ def _add_model_flags(parser: argparse.ArgumentParser) -> None:
     )
     add_text_length(group)
     add_device(group, "the models run")
-    group.add_argument("--seed", type=int, default=0, help="Seed of all random draws. Default: 0.")
+    add_seed(group, "of all random draws")
 
 
 # ---- pairs ----

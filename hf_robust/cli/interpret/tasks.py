@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from hf_robust.cli.command import Command
-from hf_robust.cli.flags import add_class_names, add_device, add_language, add_text_length
+from hf_robust.cli.flags import add_class_names, add_device, add_language, add_seed, add_text_length
 from hf_robust.cli.interpret.pairs import TASKS as PAIR_TASKS
 
 
@@ -45,9 +45,7 @@ def _add_pair_flags(parser: argparse.ArgumentParser, num_pairs: int, several: bo
     attribution.add_argument(
         "--samples", type=int, default=500, help="Number of texts with deleted words for lime. Default: 500."
     )
-    group.add_argument(
-        "--seed", type=int, default=0, help="Seed for the choice of pairs, and of deleted words in lime. Default: 0."
-    )
+    add_seed(group, "for the choice of pairs, and of deleted words in lime")
     add_text_length(group)
     add_device(group)
     _add_output_flag(parser.add_argument_group("results"))
@@ -120,7 +118,7 @@ def add_importance_flags(parser: argparse.ArgumentParser) -> None:
         "--lexicon",
         help="Table of synonyms in which to measure how much importances vary. Default: this is not measured.",
     )
-    parser.add_argument("--seed", type=int, default=0, help="Seed for the choice of words from --lexicon. Default: 0.")
+    add_seed(parser, "for the choice of words from --lexicon")
     add_language(parser)
     _add_output_flag(parser)
 
