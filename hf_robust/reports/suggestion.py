@@ -16,8 +16,8 @@ EVIDENCE_FILE = "evidence.json"
 BASELINE = "normal"
 FACTORS = {"rows": 5.0, "words": 3.0, "parameters": 3.0}
 """How far apart two tasks may be in a number before it is named as a difference: our choice."""
-MOST_DIFFERENCES = 2
-"""With more differences an experiment counts as another task: our choice."""
+MOST_DIFFERENCES, MOST_TIMES = 2, 100.0
+"""With more differences, or a number this many times as large, an experiment counts as another task: our choice."""
 WORD_MODELS = "hf_robust_"
 """Beginning of the architectures of this package's own models, which read words."""
 NOUNS = {"rows": "training rows", "words": "words in a row", "parameters": "parameters"}
@@ -146,6 +146,17 @@ def differences(task: Task, other: Task) -> list[str]:
     return found
 
 
+def _most_times(task: Task, other: Task) -> float:
+    """How many times one of the numbers is as large as the other task's, for the number that differs most."""
+    return exp(max(map(abs, _logarithms(task, other)), default=0.0))
+
+
+def _logarithms(task: Task, other: Task) -> list[float]:
+    """Logarithm of the ratio of each number that both tasks have."""
+    pairs = [(getattr(task, key), getattr(other, key)) for key in FACTORS]
+    return [log(mine / its) for mine, its in pairs if mine and its]
+
+
 def nearest(task: Task, evidence: Sequence[Evidence]) -> list[Evidence]:
     """The experiments on as many text columns, the most similar first: by differences, then by the numbers.
 
@@ -169,8 +180,7 @@ def _is_word_model(task: Task, other: Task) -> bool:
 
 def _similarity(task: Task, entry: Evidence) -> float:
     """Between 0 and 1: how near the numbers are; more methods win a tie."""
-    pairs = [(getattr(task, key), getattr(entry.task, key)) for key in FACTORS]
-    distance = sum(abs(log(mine / its)) for mine, its in pairs if mine and its)
+    distance = sum(map(abs, _logarithms(task, entry.task)))
     return exp(-distance) * (1 + 0.001 * len(entry.methods))
 
 
@@ -187,9 +197,8 @@ def suggestion(task: Task, evidence: Sequence[Evidence], most_cost: float | None
     for entry in (entry for entry in found if entry.title == found[0].title):
         lines += ["", f"Nearest experiment: {entry.title} ({entry.name}): {entry.task.describe()}."]
         if apart := differences(task, entry.task):
-            known = (
-                "It may not hold for you" if len(apart) <= MOST_DIFFERENCES else "This is no evidence for your task"
-            )
+            another = len(apart) > MOST_DIFFERENCES or _most_times(task, entry.task) > MOST_TIMES
+            known = "This is no evidence for your task" if another else "It may not hold for you"
             lines.append(f"{known}: {'; '.join(apart)}. {TRY_YOURSELF}")
         lines += ["", front_table(entry, most_cost), *closing(entry, most_cost)]
     return "\n".join(lines)

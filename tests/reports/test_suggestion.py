@@ -114,6 +114,9 @@ def test_it_says_when_there_is_no_evidence() -> None:
     assert suggestion(pairs, [TOY]).endswith(f"There is no evidence for pairs of texts. {TRY_YOURSELF}")
     large = Task(1, 2, 1_000_000, 300.0, "llama", 8_000_000_000)
     assert "This is no evidence for your task: " in suggestion(large, [TOY])
+    sizes = {399_000_000: "It may not hold for you", 401_000_000: "This is no evidence for your task"}
+    for parameters, sentence in sizes.items():
+        assert sentence in suggestion(dataclasses.replace(TASK, parameters=parameters), [TOY])
 
 
 def test_claims_that_did_not_survive_are_named() -> None:
