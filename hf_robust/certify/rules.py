@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from scipy.stats import beta, binomtest
-
-from hf_robust.metrics import Certificate
+from hf_robust.metrics import Certificate, mcnemar_exact
 
 
 class Bound(NamedTuple):
@@ -28,7 +26,9 @@ def clopper_pearson_lower(count: int, total: int, alpha: float) -> float:
     >>> round(clopper_pearson_lower(1000, 1000, 0.01), 5)
     0.99541
     """
-    return float(beta.ppf(alpha, count, total - count + 1)) if count else 0.0
+    from scipy.special import betaincinv  # of scipy.stats, which loads for a second, it is beta.ppf
+
+    return float(betaincinv(count, total - count + 1, alpha)) if count else 0.0
 
 
 def clopper_pearson_upper(count: int, total: int, alpha: float) -> float:
@@ -253,8 +253,8 @@ def _bounds(label: int, counts: Sequence[int], settings: CertifySettings) -> tup
 
 def _prediction(counts: Sequence[int], alpha: float) -> int | None:
     first, second = sorted(range(len(counts)), key=lambda class_id: -counts[class_id])[:2]
-    test = binomtest(counts[first], counts[first] + counts[second], 0.5)
-    return None if test.pvalue > alpha else first
+    # Whether two counts come from equal shares is McNemar's question.
+    return None if mcnemar_exact(counts[first], counts[second]) > alpha else first
 
 
 def _certifies_unanimous(settings: CertifySettings, num_labels: int, votes: int | None = None) -> bool:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau
 
 from hf_robust.interpret.attribution import Attribution, Floats
 
@@ -27,6 +26,8 @@ def kendall_tau(first: Numbers, second: Numbers, absolute: bool = False) -> floa
     Raises:
         ValueError: they have different lengths.
     """
+    from scipy.stats import kendalltau
+
     a, b = _both(first, second, absolute)
     if len(a) < 2 or np.all(a == a[0]) or np.all(b == b[0]):
         return float("nan")

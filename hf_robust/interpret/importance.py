@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import pearsonr
 
 from hf_robust.lexicons import Lexicon
 from hf_robust.metrics import AttackRecord
@@ -89,6 +88,8 @@ class Correlation:
 
 def frequency_correlation(importances: Mapping[str, float], counts: Mapping[str, int]) -> Correlation:
     """Pearson correlation of importance and count over the words with an importance and a positive count."""
+    from scipy.stats import pearsonr
+
     shared = sorted(word for word in importances if counts.get(word, 0) > 0)
     first, second = [importances[word] for word in shared], [float(counts[word]) for word in shared]
     if len(set(first)) < 2 or len(set(second)) < 2:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
-from scipy.stats import spearmanr
 from torch import Tensor
 
 from hf_robust.words import Text
@@ -56,6 +55,8 @@ def leave_one_out_importances(
 
 def rank_correlation(importances: Mapping[str, float], effects: Mapping[str, float]) -> RankCorrelation:
     """Correlation of a mask's importances with the effects of deletion, over their common words; nan if constant."""
+    from scipy.stats import spearmanr
+
     shared = sorted(importances.keys() & effects.keys())
     first, second = [importances[word] for word in shared], [effects[word] for word in shared]
     if len(set(first)) < 2 or len(set(second)) < 2:
