@@ -356,7 +356,7 @@ def test_a_dry_run_says_what_is_missing(stage: Stage, capsys: pytest.CaptureFixt
     assert "Cannot run yet: --data" in capsys.readouterr().out
     (stage.folder / "data" / "synonyms.json").touch()
     words = ["reproduce", "small", "table1", "--dry_run", "--data", str(stage.folder / "data")]
-    for model, shown in (("/a/no/such", "no/such"), ("/none", "/none")):
+    for model, shown in (("/a/no/such", "no/such"), ("/none", "/none"), ("./none", "./none"), ("../a/none", "a/none")):
         assert main([*words, "--model", model]) == 0
         said = capsys.readouterr().out
         assert f"Cannot run yet: there is no {model}: check the path." in said and f"Model: {shown} at" in said
@@ -382,7 +382,7 @@ def test_a_word_model_costs_what_a_small_network_does_at_every_scale(stage: Stag
 def test_a_model_in_place_of_none_is_refused(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     write(stage.folder / "papers" / "small" / "table1.json", {**TABLE, "models": ["lstm"]})
     assert command(stage, "small", "table1", "--dry_run") == 2
-    assert "would change nothing: table1 is of lstm, which start from random weights." in capsys.readouterr().err
+    assert "would change nothing: --scale tiny replaces no model of table1 (lstm)." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

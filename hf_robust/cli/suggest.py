@@ -24,7 +24,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         metavar="MODEL",
-        help="Folder or Hub id of the model to train, of which only the configuration is read, or lstm or cnn. "
+        help="Model to train: a folder or Hub id, of which only the configuration is read, or a new lstm or cnn. "
         "Default: any model.",
     )
     parser.add_argument(

@@ -36,9 +36,10 @@ class Measure(Protocol):
 
 def rates(outcomes: Outcomes, times: Outcomes | None = None) -> Outcomes:
     """(...,) success rate over the attacked examples, or mean of other values; nan if there are none."""
-    attacked = _sum(~np.isnan(outcomes), times)
+    known = ~np.isnan(outcomes)
+    attacked = _sum(known, times)
     empty: Outcomes = np.full(attacked.shape, np.nan)
-    shares: Outcomes = np.divide(_sum(np.nan_to_num(outcomes), times), attacked, out=empty, where=attacked > 0)
+    shares: Outcomes = np.divide(_sum(np.where(known, outcomes, 0.0), times), attacked, out=empty, where=attacked > 0)
     return shares
 
 

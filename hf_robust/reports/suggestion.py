@@ -17,9 +17,9 @@ BASELINE = "normal"
 FACTORS = {"rows": 5.0, "words": 3.0, "parameters": 3.0}
 """How far apart two tasks may be in a number before it is named as a difference: our choice."""
 MOST_DIFFERENCES, MOST_TIMES = 2, 100.0
-"""With more differences, or a number this many times as large, an experiment counts as another task: our choice."""
-WORD_MODELS = "hf_robust_"
-"""Beginning of the architectures of this package's own models, which read words."""
+"""With more differences, or a number further apart than by this factor, it counts as another task: our choice."""
+OWN_MODEL = "hf_robust_"
+"""Beginning of the architectures of this package's own models, LSTM and CNN, which read words."""
 NOUNS = {"rows": "training rows", "words": "words in a row", "parameters": "parameters"}
 UNKNOWN = "–"
 
@@ -175,7 +175,7 @@ def nearest(task: Task, evidence: Sequence[Evidence]) -> list[Evidence]:
 
 def _is_word_model(task: Task, other: Task) -> bool:
     """Whether the task is of a word model; of an unknown model, whether the other one is."""
-    return (task.architecture or other.architecture or "").startswith(WORD_MODELS)
+    return (task.architecture or other.architecture or "").startswith(OWN_MODEL)
 
 
 def _similarity(task: Task, entry: Evidence) -> float:

@@ -41,7 +41,7 @@ def table_of_items(paper: str | None = None, name: str | None = None) -> str:
     """
     rows = []
     for one in [paper] if paper else papers():
-        for item in [read_item(one, name)] if name else [read_item(one, known) for known in items(one)]:
+        for item in (read_item(one, known) for known in ([name] if name else items(one))):
             state = f"waits for: {MISSING[item.layout]}" if item.layout in MISSING else ""
             rows.append([one, item.name, item.title, ", ".join(recorded_scales(item)) or state or "not run here"])
     return markdown_table(["paper", "item", "shows", "run here at"], rows)

@@ -33,7 +33,7 @@ def require_needs(every: Iterable[Flags], data: Path | None) -> None:
     missing = [name for name in below if data is not None and not (data / name).exists()]
     if missing:
         raise ValueError(f"--data {data} lacks {', '.join(missing)}: add them, or give another folder.")
-    lost = [name for name in found if Path(name).is_absolute() and not Path(name).exists()]
+    lost = [name for name in found if _is_path(name) and not Path(name).exists()]
     if lost:
         raise ValueError(f"there is no {', '.join(lost)}: check the path.")
     absent = [name for name in found if not name.startswith(DATA) and not _at_hand(name)]
@@ -55,6 +55,11 @@ def _read_by(flags: Flags) -> Iterator[str]:
     for value in flags.values():
         for text in value if isinstance(value, list) else [value]:
             yield from _below_data(text)
+
+
+def _is_path(name: str) -> bool:
+    """Whether a name is surely a folder's: ``a/b`` may also be on the Hub."""
+    return Path(name).is_absolute() or name.startswith(("./", "../"))
 
 
 def _below_data(text: Any) -> Iterator[str]:

@@ -105,8 +105,8 @@ class Plan:
         """Parse the runs as the script will: all of one seed and one of each other. They must measure the columns.
 
         Raises:
-            ValueError: a flag, a value or a metric is wrong, the scale has no model of the item, or no stand-in that
-                ``instead`` could take the place of.
+            ValueError: a flag, a value or a metric is wrong, the scale has no model of the item, or ``instead`` would
+                replace none.
         """
         if self.instead is not None and self.scale.whole:
             raise ValueError(
@@ -119,8 +119,8 @@ class Plan:
             )
         if self.instead is not None and not any((self.scale.models or {})[name] for name in self.models):
             raise ValueError(
-                f"--model {self.instead} would change nothing: {self.item.name} is of {', '.join(self.models)}, which "
-                "start from random weights. Leave it out."
+                f"--model {self.instead} would change nothing: --scale {self.scale.name} replaces no model of "
+                f"{self.item.name} ({', '.join(self.models)}). Leave it out."
             )
         first_of_seed = {cell.seed: cell for cell in reversed(self.points)}
         with quiet_parsing():
