@@ -43,9 +43,10 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="module")
 def short_collections() -> None:
-    """Each training collects garbage in full; what the imports made is none and need not be looked through."""
+    """Each training collects garbage in full; what imports and earlier modules left is none, and stays unread."""
+    gc.collect()
     gc.freeze()
 
 

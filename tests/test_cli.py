@@ -504,9 +504,18 @@ def test_a_seed_that_no_generator_takes_is_refused(
     assert f"argument --seed: must be at least 0 and below 4294967296, got {seed}" in capsys.readouterr().err
 
 
-def test_help_is_fast_and_a_wrong_command_is_refused() -> None:
-    code = "import sys, hf_robust.cli.main as c; c.build_parser(['report']); assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)
+def test_commands_that_read_results_do_not_import_torch() -> None:
+    run = "examples/demo_runs/bat_triplet"
+    commands = [["methods"], ["attacks"], ["check", run], ["report", run], ["reproduce", "--list"]]
+    code = (
+        "import json, sys, hf_robust.cli.main as c\n"
+        "for words in json.loads(sys.argv[1]):\n"
+        "    assert c.main(words) in (0, 1) and 'torch' not in sys.modules, words"
+    )
+    subprocess.run([sys.executable, "-c", code, json.dumps(commands)], cwd=ROOT, check=True, timeout=60)
+
+
+def test_a_wrong_command_is_refused() -> None:
     with pytest.raises(SystemExit) as stopped:
         main(["nothing"])
     assert stopped.value.code == 2

@@ -17,8 +17,8 @@ from two_ranks import LAUNCH, environment, on_two_ranks
 
 from hf_robust.attacks.engine.black_box import BlackBox
 from hf_robust.cli.main import build_parser, main
-from hf_robust.cli.ranks import check_ranks
-from hf_robust.runs import KeptQueries, Ranks, balanced_shares, read_queries, read_records
+from hf_robust.cli.ranks import check_ranks, is_reported
+from hf_robust.runs import KeptQueries, RankEndedError, Ranks, balanced_shares, read_queries, read_records
 
 pytestmark = pytest.mark.slow
 
@@ -134,15 +134,14 @@ def test_another_number_of_ranks_continues(launched: Any, folder: Path, alone: P
 
 
 def test_the_first_rank_that_fails_reports_it(folder: Path) -> None:
-    ran = subprocess.run(
-        [*LAUNCH, "-m", "hf_robust.cli", *attack_of_function(folder, folder / "failed")],
-        env=environment(folder, FAILING_RANK="1"), capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
-    assert ran.returncode != 0
-    (sentence,) = [line for line in ran.stderr.splitlines() if line.startswith("hf-robust attack")]
-    assert sentence == (
-        "hf-robust attack (rank 1): endpoint.predict failed on 4 texts with OSError: the endpoint is down"
+    out = folder / "failed"
+    ran = on_two_ranks(
+        "hf_robust.cli", *attack_of_function(folder, out), output=out, code=1, imports=[folder], FAILING_RANK="1"
     )
+    sentences = [line for line in ran.stderr.splitlines() if line.startswith("hf-robust attack")]
+    assert sentences == [
+        "hf-robust attack (rank 1): endpoint.predict failed on 4 texts with OSError: the endpoint is down"
+    ], ran.stderr
     assert {path.parent.name for path in (folder / "failed").rglob("*") if path.is_file()} <= {"_attack_journal"}
 
 
@@ -159,8 +158,8 @@ def test_an_interruption_ends_all_ranks_and_the_command_continues(
         time.sleep(0.1)
     launcher.send_signal(signal.SIGINT)
     printed = launcher.communicate(timeout=60)[1]
-    (sentence,) = [line for line in printed.splitlines() if line.startswith("hf-robust attack")]
-    assert "interrupted; the same command continues" in sentence
+    sentences = [line for line in printed.splitlines() if line.startswith("hf-robust attack")]
+    assert len(sentences) == 1 and "interrupted; the same command continues" in sentences[0], printed
     journals = list((out / "_attack_journal").iterdir())
     assert journals and [path for path in out.rglob("*") if path.is_file()] == journals
     monkeypatch.syspath_prepend(str(folder))
@@ -215,6 +214,24 @@ def test_queries_of_all_ranks_are_sorted_by_example(tmp_path: Path) -> None:
     again.add([3, 1], [("e",), ("b",)], rows[:2])
     asked = [(line["idx"], *line["texts"]) for line in read_queries(tmp_path / "key-queries-0-of-1.jsonl")]
     assert asked == [(0, "a"), (1, "b"), (1, "a"), (2, "c"), (2, "d"), (3, "e")]
+
+
+@pytest.mark.parametrize(
+    ("rank", "error", "reported"),
+    [
+        ("1", OSError("the endpoint is down"), True),
+        ("1", RankEndedError("another rank ended"), False),
+        ("1", KeyboardInterrupt(), False),
+        ("0", KeyboardInterrupt(), True),
+    ],
+)
+def test_an_error_is_reported_if_no_store_says_who_was_first(
+    rank: str, error: BaseException, reported: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store may be gone: an error that one rank alone has must not be lost with it."""
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    monkeypatch.setenv("RANK", rank)
+    assert is_reported(error) == reported
 
 
 # ---- the start itself ----

@@ -24,7 +24,7 @@ def environment(*folders: Path, **more: str) -> dict[str, str]:
 
 
 def on_two_ranks(
-    script: Path, *words: str, output: Path, code: int = 0, imports: Sequence[Path] = ()
+    script: Path | str, *words: str, output: Path, code: int = 0, imports: Sequence[Path] = (), **more: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a script on two ranks until it ends; returns what it printed.
 
@@ -32,21 +32,24 @@ def on_two_ranks(
     repeated once, with a warning that has the stacks of the aborted rank.
 
     Args:
+        script: its path, or the name of a module.
         output: folder that it writes, empty before each start.
         code: its exit status; another one fails.
         imports: further folders that it imports from.
+        more: further environment variables.
     """
+    start = ["-m", script] if isinstance(script, str) else [str(script)]
     for last in (False, True):
         shutil.rmtree(output, ignore_errors=True)
         output.mkdir(parents=True)
         # It must end by itself: a rank that waits for a failed one would wait until the timeout.
         ended = subprocess.run(
-            [*LAUNCH, str(script), *words], env=environment(*imports), capture_output=True, text=True,
+            [*LAUNCH, *start, *words], env=environment(*imports, **more), capture_output=True, text=True,
             timeout=300, check=False,
         )  # fmt: skip
         if last or ABORTED not in ended.stderr:
             break
-        warnings.warn(f"{script.name} was aborted and starts again: {first_error(ended.stderr)}", stacklevel=2)
+        warnings.warn(f"{start[-1]} was aborted and starts again: {first_error(ended.stderr)}", stacklevel=2)
     assert ended.returncode == code, first_error(ended.stderr)
     return ended
 

@@ -72,7 +72,7 @@ def on_ranks(name: str, run: Callable[[Ranks], int]) -> int:
             code = end.code if isinstance(end.code, int) else 1
             ranks.gather(None)
     except BaseException as error:
-        if not _is_first_failure():
+        if not is_reported(error):
             return 1
         os.dup2(stderr, 2)
         return report_failure(name, error)
@@ -120,13 +120,19 @@ def _drop_output() -> None:
     os.dup2(nowhere, 2)
 
 
-def _is_first_failure() -> bool:
-    """Whether no other rank has failed before; asks the store of the process group, at the launcher or at rank 0."""
+def is_reported(error: BaseException) -> bool:
+    """Whether this rank reports its error: no other rank has failed before, or that cannot be known.
+
+    Asks the store of the process group, at the launcher or at rank 0.
+    """
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     try:
         store = TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False)
         return int(store.add(f"{_FAILED}/{attempt}", 1)) == 1
-    except (KeyError, RuntimeError):  # there is no store, or it ended with rank 0, which has failed
-        return _is_rank_0()
+    except (KeyError, RuntimeError):  # there is no store, or it ended with rank 0, or does not answer
+        from hf_robust.runs import RankEndedError
+
+        # An error that comes twice is better than none; what all ranks notice is reported by rank 0.
+        return _is_rank_0() or not isinstance(error, (RankEndedError, KeyboardInterrupt))

@@ -76,7 +76,7 @@ from hf_robust.runs.pairs import (
     write_records,
 )
 from hf_robust.runs.queries import KeptQueries, read_queries
-from hf_robust.runs.ranks import Ranks, balanced_shares
+from hf_robust.runs.ranks import RankEndedError, Ranks, balanced_shares
 from hf_robust.runs.redaction import portable_path, redact
 from hf_robust.runs.run import Run, clear_results, has_label_sets, label_names, load_run
 from hf_robust.runs.weights import adversary_weight_lines, read_adversary_weights, write_adversary_weights
@@ -126,6 +126,7 @@ __all__ = [
     "KeptQueries",
     "LineJournal",
     "MaskLine",
+    "RankEndedError",
     "Ranks",
     "Run",
     "RunCard",

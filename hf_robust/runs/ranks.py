@@ -12,6 +12,10 @@ PART = 1000
 """Number of items of each rank that are gathered together."""
 
 
+class RankEndedError(ValueError):
+    """Another rank ended before its share was done, by an error of its own."""
+
+
 class WithTexts(Protocol):
     """An item whose cost is judged by its text columns."""
 
@@ -41,7 +45,7 @@ class Ranks:
         """Return the values of all ranks, by rank, on every rank; wait for the slowest.
 
         Raises:
-            ValueError: another rank ended.
+            RankEndedError: another rank ended.
         """
         if self.number == 1:
             return [value]
@@ -50,7 +54,7 @@ class Ranks:
         try:
             values: list[Value] = gather_object([value])
         except RuntimeError as error:
-            raise ValueError(f"another rank ended before its share was done ({error}).") from error
+            raise RankEndedError(f"another rank ended before its share was done ({error}).") from error
         return values
 
     def gather_items(self, items: Sequence[Item]) -> Iterator[Item]:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hf_robust.attacks import ATTACKS, AttackArguments, goal_of
 from hf_robust.attacks.arguments import STANDARD
@@ -19,7 +19,9 @@ from hf_robust.metrics.keys import ANY_ATTACK_KEYS, RATE_KEYS
 from hf_robust.metrics.task import BUILT_IN, TASK_METRICS, possible_metrics
 from hf_robust.runs import Flags
 from hf_robust.sweep.file import Point, Search, Sweep
-from hf_robust.wiring.parsing import Arguments, parse_flags
+
+if TYPE_CHECKING:
+    from hf_robust.wiring.parsing import Arguments
 
 DATA = "{data}"
 """Placeholder for the data folder in the arguments of a sweep."""
@@ -66,6 +68,8 @@ def check_sweep(sweep: Sweep, data: Path | None) -> None:
 
 def check_point(point: Point, data: Path | None) -> Arguments:
     """Parse the arguments of one run."""
+    from hf_robust.wiring.parsing import parse_flags  # imports transformers, which takes seconds
+
     try:
         arguments = parse_flags({**fill(point.flags, data), "output_dir": "runs"})
         if not (arguments.training.do_train and arguments.training.do_eval):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from functools import cache
 
 import pytest
 from attack_parts import SYNONYMS, attack, examples, masked_lm, resources, tools, victim
@@ -52,6 +53,7 @@ TEXTS = st.lists(st.one_of(st.sampled_from(WORDS), st.sampled_from(SPANS)), max_
 ODD = st.lists(st.sampled_from([*WORDS, *SPANS, ",", ".", "(", "/", "'", "-"]), max_size=6).map("".join)
 COLUMNS = st.one_of(st.tuples(TEXTS), st.tuples(TEXTS, TEXTS), st.tuples(ODD))
 TABLE = {**SYNONYMS, "film": ["movie", "picture", "2nd"], "plot": ["story", "km", "@bob"], "km": ["film"]}
+language_model = cache(masked_lm)
 QUIET = [HealthCheck.function_scoped_fixture]
 
 
@@ -61,7 +63,7 @@ def target():
 
 
 def build(name, **changes):
-    models = {"masked_lm": masked_lm(), "sememes": SememeTable(SEMEMES), **tools(name)}
+    models = {"masked_lm": language_model(), "sememes": SememeTable(SEMEMES), **tools(name)}
     made = resources(synonyms=table(TABLE, "synonym"), **models, **changes)
     return dataclasses.replace(ATTACKS[name](made), needs_candidates=False)
 

@@ -173,7 +173,9 @@ class _Search:
         """Each text as a member if it is admissible and its label is wrong; None for the others."""
         keys = [frozenset(swaps.items()) for swaps in wanted]
         new = {key: self.trial.clean.swap_many(dict(key)) for key in keys if key not in self.members}
-        admitted = (yield from self.trial.admissible(self.trial.clean, list(new.values()))) if new else []
+        if not new:
+            return [self.members[key] for key in keys]
+        admitted = yield from self.trial.admissible(self.trial.clean, list(new.values()))
         scored = yield from self.trial.ask([draft.text for draft in admitted])
         self.members.update(dict.fromkeys(key for key, draft in new.items() if draft not in admitted))
         found: dict[Key, tuple[Draft, Evaluation]] = {}
