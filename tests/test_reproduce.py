@@ -379,6 +379,14 @@ def test_a_word_model_costs_what_a_small_network_does_at_every_scale(stage: Stag
     assert hours[0] == hours[1] < 1
 
 
+def test_names_are_read_as_papers_print_them(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    printed = []
+    for words in (["small", "table1"], ["Small", "Table 1"]):
+        assert command(stage, *words, "--dry_run") == 0
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1] != ""
+
+
 def test_a_model_in_place_of_none_is_refused(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     write(stage.folder / "papers" / "small" / "table1.json", {**TABLE, "models": ["lstm"]})
     assert command(stage, "small", "table1", "--dry_run") == 2

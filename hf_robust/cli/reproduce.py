@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +19,12 @@ SCALES = ("tiny", "small", "base", "paper")
 def add_flags(parser: argparse.ArgumentParser) -> None:
     from hf_robust.sweep.backends import add_backend_flags
 
-    parser.add_argument("paper", nargs="?", metavar="PAPER", help="Paper: adaptat, bat, flat, gradmask or taichi.")
-    parser.add_argument("item", nargs="?", metavar="ITEM", help="Table or figure, such as table2 or figure3.")
+    parser.add_argument(
+        "paper", nargs="?", type=str.lower, metavar="PAPER", help="Paper: adaptat, bat, flat, gradmask or taichi."
+    )
+    parser.add_argument(
+        "item", nargs="?", type=item_name, metavar="ITEM", help="Table or figure, such as table2 or figure3."
+    )
     parser.add_argument("--list", action="store_true", help="List the items, and the scales at which they were run.")
     parser.add_argument(
         "--scale",
@@ -52,6 +57,16 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--script", type=Path, metavar="FILE", help="Script to run. Default: run_glue_robust.py, as hf-robust sweep."
     )
     add_backend_flags(parser)
+
+
+def item_name(text: str) -> str:
+    """The name of an item as a paper prints it.
+
+    >>> [item_name(text) for text in ("Table 2", "Fig. 3", "figure3")]
+    ['table2', 'figure3', 'figure3']
+    """
+    name = "".join(text.lower().split())
+    return re.sub(r"^fig\.?(?=\d)", "figure", name)
 
 
 def run(options: argparse.Namespace) -> str:

@@ -175,8 +175,8 @@ def _checked(content: Mapping[str, Any], keys: Iterable[str]) -> Mapping[str, An
 def _require(name: str, known: Iterable[str], what: str) -> None:
     if name not in (names := list(known)):
         close = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {close[0]}" if close else f"choose one of {', '.join(names)}"
-        raise ValueError(f"there is no {what} {name}: {hint}.")
+        hint = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(names)}."
+        raise ValueError(f"there is no {what} {name}: {hint}")
 
 
 def _number(name: str) -> int:
