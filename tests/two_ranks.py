@@ -13,7 +13,7 @@ from pathlib import Path
 
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 TESTS = Path(__file__).parent
-ABORTED = "(SIGABRT)"
+ABORTED = ("(SIGABRT)", "(SIGSEGV)")
 """What torchrun says of a rank that native code ended; an error in Python never ends one so."""
 
 
@@ -47,7 +47,7 @@ def on_two_ranks(
             [*LAUNCH, *start, *words], env=environment(*imports, **more), capture_output=True, text=True,
             timeout=300, check=False,
         )  # fmt: skip
-        if last or ABORTED not in ended.stderr:
+        if last or not any(signal in ended.stderr for signal in ABORTED):
             break
         warnings.warn(f"{start[-1]} was aborted and starts again: {first_error(ended.stderr)}", stacklevel=2)
     assert ended.returncode == code, first_error(ended.stderr)
