@@ -78,7 +78,7 @@ RULES = {
     DROPPED: "TaiChi was trained without the rows whose attack failed; the paper trains on a text for every row.",
     CORRECTED: (
         "A run of an adaptive method from before its ascent shared its dropout mask with the training pass and w "
-        "ascended plainly; later run cards have the loss increase."
+        "ascended plainly; later run cards say how w ascends (w_optim)."
     ),
     NO_RIVAL: "The paper does not compare with this method.",
     UNSEEN: "TaiChi's paper trains a model for each attack that it tests with; this one knows the texts of another.",
@@ -155,7 +155,7 @@ def unweighted(folder: Path, adaptive: str) -> str:
 def corrected(run: Path, quantity: str) -> bool:
     """Whether an adaptive method was corrected after the run, whose card then lacks what later ones have."""
     method = str(read(run / "run_card.json").get("method"))
-    return method.startswith(ADAPTIVE) and "loss_increase" not in config_of(run)
+    return method.startswith(ADAPTIVE) and "w_optim" not in config_of(run)
 
 
 RUN_RULES: dict[str, Callable[[Path, str], bool]] = {

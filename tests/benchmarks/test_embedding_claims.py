@@ -34,7 +34,7 @@ def write_run(folder: Path, letters: dict[str, str], accuracy: float, samples: i
     (folder / "robustness_history.jsonl").write_text(json.dumps(line) + "\n")
     data = {"name": "train.jsonl.gz", "train_samples": 6920, "eval_samples": samples}
     method = folder.name.split("-")[0].removesuffix("_frozen")
-    config = {"loss_increase": 0.1} if method.startswith("adaptive_") else {}
+    config = {"loss_increase": 0.1, "w_optim": "sgd"} if method.startswith("adaptive_") else {}
     card = {"method": method, "data": data, **({"config": config} if config else {})}
     if attack:
         card["attacks"] = dict.fromkeys(letters, attack)
