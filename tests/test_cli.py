@@ -504,9 +504,10 @@ def test_a_seed_that_no_generator_takes_is_refused(
     assert f"argument --seed: must be at least 0 and below 4294967296, got {seed}" in capsys.readouterr().err
 
 
-def test_commands_that_read_results_do_not_import_torch() -> None:
-    run = "examples/demo_runs/bat_triplet"
+def test_commands_that_read_results_do_not_import_torch(tmp_path: Path) -> None:
+    run, ranked = "examples/demo_runs/bat_triplet", "benchmarks/leaderboard/sst2-normal-seed1"
     commands = [["methods"], ["attacks"], ["check", run], ["report", run], ["reproduce", "--list"]]
+    commands.append(["leaderboard", ranked, "--output", str(tmp_path / "board")])
     code = (
         "import json, sys, hf_robust.cli.main as c\n"
         "for words in json.loads(sys.argv[1]):\n"

@@ -123,7 +123,7 @@ def _drop_output() -> None:
 def is_reported(error: BaseException) -> bool:
     """Whether this rank reports its error: no other rank has failed before, or that cannot be known.
 
-    Asks the store of the process group, at the launcher or at rank 0.
+    Counts the failure in the store of the process group, which is at the launcher or at rank 0.
     """
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
