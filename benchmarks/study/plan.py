@@ -18,7 +18,18 @@ from benchmarks.study.paired import OPEN, read, runs_by_seed, runs_of
 from benchmarks.study.power import MOST_SEEDS
 from benchmarks.study.stored import RESULTS
 from benchmarks.study.verdicts import cost, size_in_words
-from benchmarks.study.voids import BLIND, CORRECTED, DROPPED, RULES, UNEQUAL, UNLEARNT, UNMOVED, UNSEEN, UNWEIGHTED
+from benchmarks.study.voids import (
+    BLIND,
+    CORRECTED,
+    DROPPED,
+    RULES,
+    UNEQUAL,
+    UNLEARNT,
+    UNMEASURED,
+    UNMOVED,
+    UNSEEN,
+    UNWEIGHTED,
+)
 
 Row = dict[str, Any]
 STUDY = "study.json"
@@ -29,6 +40,7 @@ OF_NEW_RUNS = {
     DROPPED,
     UNEQUAL,
     UNLEARNT,
+    UNMEASURED,
     UNMOVED,
     UNSEEN,
     UNWEIGHTED,

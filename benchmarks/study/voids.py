@@ -27,6 +27,7 @@ BLIND = "void: saturated queries"
 NOTHING_LEFT = "void: nothing withstands the attack"
 UNMOVED = "void: perturbation moved nothing"
 UNLEARNT = "void: mask not shown to be learnt"
+UNMEASURED = "void: adversary not measured"
 UNWEIGHTED = "void: weights have not learnt"
 NOT_SPLIT = "void: function words not apart"
 NO_FROZEN = "void: no frozen control"
@@ -79,6 +80,10 @@ RULES = {
     CORRECTED: (
         "A run of an adaptive method from before its ascent shared its dropout mask with the training pass and w "
         "ascended plainly; later run cards say how w ascends (w_optim)."
+    ),
+    UNMEASURED: (
+        "The run card of an adaptive method has no loss increase, since training was shorter than a logging window: "
+        "whether its adversary and its weights did anything is not known."
     ),
     NO_RIVAL: "The paper does not compare with this method.",
     UNSEEN: "TaiChi's paper trains a model for each attack that it tests with; this one knows the texts of another.",
@@ -154,8 +159,17 @@ def unweighted(folder: Path, adaptive: str) -> str:
 
 def corrected(run: Path, quantity: str) -> bool:
     """Whether an adaptive method was corrected after the run, whose card then lacks what later ones have."""
+    return _adaptive_without(run, "w_optim")
+
+
+def unmeasured(run: Path, quantity: str) -> bool:
+    """Whether the card of an adaptive method does not say how much its adversary raised the loss."""
+    return _adaptive_without(run, "loss_increase")
+
+
+def _adaptive_without(run: Path, key: str) -> bool:
     method = str(read(run / "run_card.json").get("method"))
-    return method.startswith(ADAPTIVE) and "w_optim" not in config_of(run)
+    return method.startswith(ADAPTIVE) and key not in config_of(run)
 
 
 RUN_RULES: dict[str, Callable[[Path, str], bool]] = {
@@ -164,6 +178,7 @@ RUN_RULES: dict[str, Callable[[Path, str], bool]] = {
     UNLEARNT: unlearnt,
     DROPPED: dropped,
     CORRECTED: corrected,
+    UNMEASURED: unmeasured,
 }
 
 

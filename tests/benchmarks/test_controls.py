@@ -112,9 +112,15 @@ def test_taichis_parts_need_the_whole_and_the_whole_without_its_twin(tmp_path: P
     assert with_control(tmp_path, part)["verdict"] == HOLDS
 
 
-@pytest.mark.parametrize(("config", "verdict"), [({}, voids.CORRECTED), ({"w_optim": "sgd"}, HOLDS)])
+@pytest.mark.parametrize(
+    ("config", "verdict"),
+    [
+        ({}, voids.CORRECTED),
+        ({"w_optim": "sgd"}, voids.UNMEASURED),  # a training shorter than a logging window
+        ({"w_optim": "sgd", "loss_increase": 0.05}, HOLDS),
+    ],
+)
 def test_learnt_weights_of_before_their_correction(tmp_path: Path, config: dict[str, Any], verdict: str) -> None:
-    """A training shorter than a logging window has no loss increase on its card, and is corrected all the same."""
     write_run(tmp_path / "normal-seed1", {})
     write_run(tmp_path / "adaptive_pgd-seed1", config, "adaptive_pgd")
     assert voids.by_rules(tmp_path, row("normal", "adaptive_pgd"))["verdict"] == verdict
